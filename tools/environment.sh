@@ -1,6 +1,6 @@
 # Makes or updates the checkout's virtual environment: sourced by examples/quickstart and tests/run.
 #
-#   root=CHECKOUT; . "$root/tools/environment.sh"; make_environment user|dev
+#   root=CHECKOUT; . "$root/tools/environment.sh"; make_environment user|dask|dev
 #
 # Quick when nothing has changed: what was installed is remembered beside it.
 # shellcheck shell=sh
@@ -55,7 +55,7 @@ install() {
     }
 }
 
-# Installs dtk from the checkout, for a user or for a developer.
+# Installs dtk from the checkout: for a user, for a user of its Dask executor, or for a developer.
 make_environment() {
     ! is_current "$1" || return 0
     require_python
@@ -67,6 +67,7 @@ make_environment() {
     fi
     case $1 in
         dev) install "${root}[dev,docs]" ;;
+        dask) install "${root}[dask]" ;;
         *) install "$root" ;;
     esac
     fingerprint "$1" >"$environment/installed-$1"

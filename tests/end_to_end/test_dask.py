@@ -1,4 +1,4 @@
-"""A task's connections on a Dask cluster, by the command line: a killed worker, a partition, and the resumption."""
+"""A task's connections on a Dask cluster, by the command line: a lost worker or scheduler, a partition, resumption."""
 
 from __future__ import annotations
 
@@ -95,3 +95,30 @@ def test_a_lost_worker_leaves_its_step_in_doubt_and_resume_completes_it(
     assert [file.read_text().split() for file in (first, second)] == [["ran", "ran"], ["ran"]]
     assert staged.json("task-status", SERVICE)["status"] == "succeeded"
     assert "Nothing to do" in staged.run("plan", SERVICE).stdout
+
+
+def test_a_lost_scheduler_leaves_all_steps_in_doubt_and_another_cluster_completes_them(
+    staged: Dtk, cluster: Cluster, outside: Path, tmp_path: Path
+) -> None:
+    first, second = outside / "members:1", outside / "members:2"
+    applying = staged.start("apply", SERVICE, "--yes")
+    eventually(lambda: first.exists() and second.exists(), "the command runs on both nodes")
+    cluster.scheduler.kill()
+    said, _ = applying.communicate(timeout=120)
+    assert applying.returncode == 1, said
+    assert len(staged.events(SERVICE, 1)[-1]["in_doubt"]) == 2
+    refused = staged.run("apply", SERVICE, "--resume", "--yes", code=1)
+    assert f"nothing was done: the Dask scheduler {cluster.address} can't be reached" in refused.stderr
+    for node in ("members:1", "members:2"):
+        (outside / f"{node}.go").touch()
+    other = Cluster(tmp_path / "other")
+    try:
+        other.add_workers("three")
+        text = (staged.root / "dtk.yaml").read_text()
+        (staged.root / "dtk.yaml").write_text(text.replace(cluster.executor(), other.executor()))
+        staged.run("apply", SERVICE, "--resume", "--yes")
+        assert [file.read_text().split() for file in (first, second)] == [["ran", "ran"]] * 2
+        assert "Nothing to do" in staged.run("plan", SERVICE).stdout
+        (staged.root / "dtk.yaml").write_text(text.replace(cluster.executor(), ""))
+    finally:
+        other.close()

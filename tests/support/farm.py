@@ -1,7 +1,8 @@
 """Simulates many SSH machines in one process: it runs no programs, gives canned answers and counts connections.
 
 ``python -m tests.support.farm PUBLIC_KEY_FILE [SECONDS]`` prints its ports as JSON, then its counts for each line that
-it reads. Each command takes SECONDS (default 0).
+it reads. Each command takes SECONDS (default 0). A command with ``count-run NAME`` is counted by this name; one with
+``count-hold NAME``, too, and it ends only after the line ``release``.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import asyncssh
 
@@ -25,6 +27,7 @@ _MARKS = re.compile(rb"printf %s '(<[0-9a-f]+\+>)'.*\nprintf %s \"(<[0-9a-f]+-)"
 _OCTAL = re.compile(rb"\\0([0-7]{3})")
 _MARK_OF_HOST = re.compile(rb"printf '%s\\n' '(\{\"format_version\".*\})'")
 _SAY = re.compile(rb"farm-say (\d+) (\w+)")
+_RUN = re.compile(rb"count-(run|hold) ([\w:/-]+)")
 FACTS = b"home=/home/farm\nuser=farm\nos=farm-1\npython=\nhas_systemd=true\n"
 FLOOD = b"no end of line " * 4096
 
@@ -36,10 +39,11 @@ def said(size: int, word: str) -> str:
 
 @dataclass(frozen=True)
 class Counts:
-    """The number of connections and channels that all machines have received so far."""
+    """The number of connections and channels that all machines have received so far, and of runs by name."""
 
     connections: int
     channels: int
+    runs: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,17 @@ class Farm:
     process: subprocess.Popen[str]
 
     def counts(self) -> Counts:
+        """Return what the machines have received so far."""
+        return self._ask("counts")
+
+    def release(self) -> Counts:
+        """End all commands that are held; later ones are not held."""
+        return self._ask("release")
+
+    def _ask(self, line: str) -> Counts:
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write("counts\n")
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
         return Counts(**json.loads(self.process.stdout.readline()))
 
@@ -86,6 +98,8 @@ class _Visitor(asyncssh.SSHServer):
 class _Machine:
     channels = 0
     seconds = 0.0
+    runs: ClassVar[Counter[str]] = Counter()
+    released = asyncio.Event()
 
     @classmethod
     async def answer(cls, process: asyncssh.SSHServerProcess[bytes]) -> None:
@@ -103,6 +117,10 @@ class _Machine:
         marks = _MARKS.search(script)
         assert marks, script
         begin, end = marks[1], marks[2]
+        if run := _RUN.search(rest) or _RUN.search(script):
+            cls.runs[run[2].decode()] += 1
+            if run[1] == b"hold":
+                await cls.released.wait()
         say = _SAY.search(rest) or _SAY.search(script)
         claimed = _MARK_OF_HOST.search(rest)
         output = said(int(say[1]), say[2].decode()).encode() if say else FACTS if b'echo "home=' in rest else b""
@@ -138,8 +156,10 @@ async def _serve(key_file: str) -> None:
     ports = [acceptor.get_port(), *(one.sockets[0].getsockname()[1] for one in others)]
     print(json.dumps(ports), flush=True)  # noqa: T201
     loop = asyncio.get_running_loop()
-    while await loop.run_in_executor(None, sys.stdin.readline):
-        print(json.dumps({"connections": _Visitor.connections, "channels": _Machine.channels}), flush=True)  # noqa: T201
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        if line == "release\n":
+            _Machine.released.set()
+        print(json.dumps(asdict(Counts(_Visitor.connections, _Machine.channels, dict(_Machine.runs)))), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

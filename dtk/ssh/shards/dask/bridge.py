@@ -8,7 +8,6 @@ the steps that used it are then in doubt.
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import socket
 import sys
@@ -20,7 +19,7 @@ from distributed import Client
 from dtk.errors import DtkError
 from dtk.model.executor import DaskCluster, from_word
 from dtk.ssh.shards.dask import relay
-from dtk.ssh.shards.dask.cluster import Answer, ask, connect, first_fit, workers_of
+from dtk.ssh.shards.dask.cluster import Answer, ask, connect, first_fit, keep_quiet, workers_of
 from dtk.ssh.shards.shard_process import LOST_ON_DASK
 
 _ANSWER_SECONDS = 1.5 * relay.SILENCE_SECONDS
@@ -108,7 +107,7 @@ def main(arguments: list[str]) -> int:
     """Serve the process at the other end of a socket; return the exit code."""
     for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, signal.SIG_IGN)
-    logging.disable(logging.CRITICAL)
+    keep_quiet()
     descriptor, owner, executor, place = arguments
     cluster = from_word(executor).dask
     with socket.socket(fileno=int(descriptor)) as task:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import sys
 from collections.abc import Mapping
 
@@ -12,7 +11,7 @@ from distributed import Client
 
 from dtk.errors import DtkError
 from dtk.model.executor import DaskCluster, from_word
-from dtk.ssh.shards.dask.cluster import SilentWorkerError, connect, prepare, workers_of
+from dtk.ssh.shards.dask.cluster import SilentWorkerError, connect, keep_quiet, prepare, workers_of
 
 
 async def _found(cluster: DaskCluster) -> Mapping[str, int | str]:
@@ -42,7 +41,7 @@ async def _usable(client: Client) -> int:
 
 def main(arguments: list[str]) -> None:
     """Check the cluster of an executor."""
-    logging.disable(logging.CRITICAL)
+    keep_quiet()
     cluster = from_word(arguments[0]).dask
     if cluster is not None:
         sys.stdout.write(json.dumps(asyncio.run(_found(cluster))))

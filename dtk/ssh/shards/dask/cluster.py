@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
+import warnings
 from pathlib import Path
 
 from distributed import Client, Security
@@ -20,6 +22,15 @@ Answer = str | bytes | bool | None
 
 class SilentWorkerError(DtkError):
     """A Dask worker does not answer: it hangs, or the network to it is cut."""
+
+
+def keep_quiet() -> None:
+    """Let Dask print nothing in this process: what goes wrong is in the errors.
+
+    Its warning of other versions of Python elsewhere is about pickled objects; dtk exchanges text and bytes.
+    """
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
 
 
 async def connect(cluster: DaskCluster) -> Client:
