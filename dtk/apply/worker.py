@@ -7,10 +7,9 @@ A worker started before its task is known has the arguments ``TASKS_FOLDER SOCKE
 
 from __future__ import annotations
 
-from gevent import monkey
+from dtk.ssh.cooperative import patch_standard_library
 
-# Before anything opens a socket, starts a thread or waits; otherwise nodes run one by one (pyinfra does not patch).
-monkey.patch_all()
+patch_standard_library()  # before the other imports
 
 import os  # noqa: E402
 import resource  # noqa: E402

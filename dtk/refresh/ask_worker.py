@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from gevent import monkey
+from dtk.ssh.cooperative import patch_standard_library
 
-# For the reason see dtk/apply/worker.py.
-monkey.patch_all()
+patch_standard_library()  # before the other imports
 
 import json  # noqa: E402
 import sys  # noqa: E402

@@ -5,10 +5,9 @@ When its standard input closes, its parent is gone: it then ends, and stops its 
 
 from __future__ import annotations
 
-from gevent import monkey
+from dtk.ssh.cooperative import patch_standard_library
 
-# For the reason see dtk/apply/worker.py.
-monkey.patch_all()
+patch_standard_library()  # before the other imports
 
 import os  # noqa: E402
 import signal  # noqa: E402

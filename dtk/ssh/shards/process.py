@@ -6,10 +6,9 @@ task's process; the next task ends them at its first contact.
 
 from __future__ import annotations
 
-from gevent import monkey
+from dtk.ssh.cooperative import patch_standard_library
 
-# Before anything opens a socket, starts a thread or waits: otherwise nodes run one by one.
-monkey.patch_all()
+patch_standard_library()  # before the other imports
 
 import os  # noqa: E402
 import signal  # noqa: E402
