@@ -72,7 +72,7 @@ def test_a_connection_that_does_not_close_holds_up_nothing(nodes: str, seconds: 
 def test_a_process_that_cannot_be_started_names_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, limit: str
 ) -> None:
-    def refuse(_owner: str) -> None:
+    def refuse(*_: object) -> None:
         raise OSError(code, "refused")
 
     monkeypatch.setattr(connections, "ShardLink", refuse)
