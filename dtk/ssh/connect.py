@@ -31,6 +31,10 @@ class HostKeyError(DtkError):
     """A machine presents a host key other than the pinned one."""
 
 
+class _NoWayError(OSError):
+    """A proxy command ended without anything from the machine; contains what it printed last."""
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long to try to connect, in seconds: in total including jump hosts, and per attempt.
@@ -127,7 +131,7 @@ def _is_closed(error: Exception) -> bool:
     """Return whether a connection was refused, or found no way to the machine: waiting helps only while it boots."""
     if isinstance(error, paramiko.ChannelException):
         return error.code == OPEN_FAILED_CONNECT_FAILED
-    return isinstance(error, NoValidConnectionsError)
+    return isinstance(error, (NoValidConnectionsError, _NoWayError))
 
 
 def _reason(failure: Exception | None) -> str:
@@ -193,7 +197,7 @@ def _proxied_client(
     except (OSError, EOFError, paramiko.SSHException) as error:
         why = proxy.last_words(_reason(error))
         proxy.close()
-        raise OSError(why) from None
+        raise (_NoWayError if proxy.found_no_way else OSError)(why) from None
     except BaseException:
         proxy.close()
         raise

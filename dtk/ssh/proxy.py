@@ -31,7 +31,7 @@ class ProxySocket:
         self._socket, its = socket.socketpair()
         self._errors, its_errors = socket.socketpair()
         self._said = self._said_before = b""
-        self._is_over = False
+        self._is_over = self._has_received = False
         self._noting = Semaphore()
         self._own_code: int | None = None
         for end in (its, its_errors):
@@ -59,6 +59,17 @@ class ProxySocket:
         with suppress(OSError):
             while chunk := self._errors.recv(_LAST_WORDS):
                 self._said = (self._said + chunk)[-_LAST_WORDS:]
+
+    def recv(self, *arguments: int) -> bytes:
+        """Receive from the program; the arguments are those of a socket's ``recv``."""
+        received = self._socket.recv(*arguments)
+        self._has_received |= bool(received)
+        return received
+
+    @property
+    def found_no_way(self) -> bool:
+        """Whether the program has ended by itself without anything from the machine; valid after ``last_words``."""
+        return self._own_code is not None and not self._has_received
 
     def last_words(self, failure: str) -> str:
         """Return why there is no connection: the exit code if the program ended by itself, else the given failure.

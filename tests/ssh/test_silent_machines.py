@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from dtk.nodes.provider import Connection
 from dtk.nodes.reach import SILENT_SECONDS
 from dtk.refresh.ask_machines import asking
 from tests.apply.lab import Lab
+from tests.ec2.balanced import TUNNEL
 from tests.ssh.openssh import openssh_servers
 
 
@@ -37,14 +40,18 @@ def slow(lab: Lab, tmp_path: Path) -> Iterator[int]:
         server = stack.enter_context(openssh_servers(lab, tmp_path))()
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
 
-        def serve() -> None:
-            here, _ = listener.accept()
+        def serve(here: socket.socket) -> None:
             time.sleep(SILENT_SECONDS + 2)
             there = socket.create_connection((server.host, server.port))
             for one, other in ((here, there), (there, here)):
                 threading.Thread(target=pass_on, args=(one, other), daemon=True).start()
 
-        threading.Thread(target=serve, daemon=True).start()
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    threading.Thread(target=serve, args=listener.accept()[:1], daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
         yield listener.getsockname()[1]
 
 
@@ -56,10 +63,20 @@ def pass_on(source: socket.socket, target: socket.socket) -> None:
 
 
 def test_a_silent_machine_is_given_up_and_a_slow_one_is_asked(lab: Lab, tmp_path: Path, silent: int, slow: int) -> None:
+    tunnel = tmp_path / "tunnel.py"
+    tunnel.write_text(TUNNEL)
+    way = Connection("127.0.0.1", slow, "tester", str(lab.key_file))
     ways = {
-        name: Connection("127.0.0.1", port, "tester", str(lab.key_file))
-        for name, port in (("silent", silent), ("slow", slow))
+        "slow": way,
+        "slow behind a program": replace(way, proxy_command=f"{sys.executable} {tunnel} {slow}"),
+        "silent": replace(way, port=silent),
+        "behind a program that fails": replace(way, proxy_command="sh -c 'echo no agent >&2; exit 3'"),
     }
-    answers = asking(tmp_path / "known_hosts")(ways, "echo here")
-    assert str(answers["silent"]) == f"no SSH connection to 127.0.0.1:{silent} within 5 s: nothing answers there"
-    assert answers["slow"] == "here\n"
+    answers = {name: str(answer) for name, answer in asking(tmp_path / "known_hosts")(ways, "echo here").items()}
+    assert answers == {
+        "slow": "here\n",
+        "slow behind a program": "here\n",
+        "silent": f"no SSH connection to 127.0.0.1:{silent} within 5 s: nothing answers there",
+        "behind a program that fails": f"no SSH connection to 127.0.0.1:{slow} through sh within 2 s:"
+        " the proxy command ended with code 3: no agent",
+    }
