@@ -64,11 +64,18 @@ moved() {
 
 fail_over() {
     before=$(told)
-    for sentinel in $sentinels; do
-        ask "$sentinel" SENTINEL failover "$name" && break
+    # A Sentinel gives up a failover that takes too long, and starts none while its machine was stopped or too busy.
+    for _ in 1 2 3; do
+        for sentinel in $sentinels; do
+            ask "$sentinel" SENTINEL failover "$name" && break
+        done
+        if wait_until moved; then
+            echo "$before was the primary; now it is $(told)"
+            return
+        fi
     done
-    wait_until moved || { echo "the primary is still $before" >&2 && exit 1; }
-    echo "$before was the primary; now it is $(told)"
+    echo "the primary is still $before" >&2
+    exit 1
 }
 
 case $1 in
