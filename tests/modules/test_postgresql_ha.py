@@ -8,11 +8,15 @@ second service of one node is restored to a time before the rows were lost.
 from __future__ import annotations
 
 import base64
+import json
 import sys
 import time
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 
@@ -182,6 +186,7 @@ def replicas_have_what_was_written_through_the_proxies(dtk: BedDtk) -> None:
     for path, value in DATA.items():
         dtk.run("set-attribute", SERVICE, path, value)
     dtk.run("add-component", SERVICE, "proxies/postgresql-ha::pooler")
+    dtk.run("add-component", SERVICE, "monitor/postgresql-ha::grafana")
     output = dtk.run("apply", SERVICE, "--yes", **ENVIRONMENT).stdout
     assert "read it on" in output
     kept = output + everything_written(dtk.root)
@@ -193,6 +198,21 @@ def a_pooler_finds_the_primary_and_a_replica(dtk: BedDtk) -> None:
     addresses = dtk.addresses(SERVICE)
     assert f"primary at {addresses[primary(dtk)]}" in shown
     assert "replica at " in shown
+
+
+def each_panel_of_the_dashboard_has_data(dtk: BedDtk) -> None:
+    panels = json.loads(dtk.on(SERVICE, "monitor", "cat /var/lib/grafana/dashboards/postgresql-ha.json"))["panels"]
+    source = dtk.on(SERVICE, "monitor", "cat /etc/grafana/provisioning/datasources/dtk.yaml")
+    (prometheus,) = (line.split('"')[1] for line in source.splitlines() if "url:" in line)
+    for expression in (target["expr"] for panel in panels for target in panel["targets"]):
+        eventually(partial(values, f"{prometheus}api/v1/query?{urlencode({'query': expression})}"), expression)
+
+
+def values(url: str) -> list[object]:
+    """Return what a query of Prometheus finds."""
+    with urlopen(url, timeout=30) as answer:
+        found: list[object] = json.loads(answer.read())["data"]["result"]
+    return found
 
 
 def a_second_converge_changes_nothing(dtk: BedDtk) -> None:
@@ -324,6 +344,7 @@ def test_no_acknowledged_write_is_lost_while_primaries_change(bed: Bed, dtk: Bed
     replicas_have_what_was_written_through_the_proxies(dtk)
     a_second_converge_changes_nothing(dtk)
     a_pooler_finds_the_primary_and_a_replica(dtk)
+    each_panel_of_the_dashboard_has_data(dtk)
     a_client_writes_without_stop(dtk)
     a_switchover_makes_another_server_the_primary(dtk)
     a_primary_that_loses_power_is_replaced_and_follows_when_it_is_back(bed, dtk)
