@@ -14,6 +14,7 @@ from threading import Thread
 import pytest
 
 from dtk.dsl.template.rendering import render_text
+from tests.support.command_line import Dtk
 
 FILES = Path(__file__).resolve().parents[2] / "modules" / "dtk" / "postgresql-ha" / "files"
 ARCHIVE: Mapping[str, object] = {
@@ -59,6 +60,18 @@ def test_a_server_admits_its_repository_to_its_own_stanza_only() -> None:
     assert settings["repo1-host"] == "10.0.0.9"
     assert settings["tls-server-auth"] == "repository:1=orders"
     assert "repo1-type" not in settings
+
+
+def test_a_cluster_is_not_restored_into_the_stanza_that_it_comes_from(tmp_path: Path) -> None:
+    dtk = Dtk(tmp_path)
+    dtk.run("init")
+    values = {"restore_from": "main", "bucket": "backups"}
+    settings = [word for name, value in values.items() for word in ("--set", f"postgresql-ha::backup/{name}={value}")]
+    dtk.run("stage", "dtk:postgresql-ha/cluster", "ha2", *settings)
+    refusal = "a restored cluster must not write to the stanza that it comes from"
+    assert refusal in dtk.run("plan", "ha2", "--json").stdout
+    dtk.run("set-attribute", "ha2", "postgresql-ha::backup/stanza", "second")
+    assert refusal not in dtk.run("plan", "ha2", "--json").stdout
 
 
 class Patroni(BaseHTTPRequestHandler):
