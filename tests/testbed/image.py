@@ -13,6 +13,9 @@ SUITE = "bookworm"
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "python3", "iproute2"),
     *("ca-certificates", "procps", "curl"),
+    # Libraries and locales that PostgreSQL's packages would bring: no module uses them itself, and unpacking them takes
+    # half the CPU time of the installation on each host.
+    *("libllvm14", "libicu72", "locales"),
 )
 MASKED = (
     *("console-getty.service", "getty@.service", "container-getty@.service", "systemd-udevd.service"),
