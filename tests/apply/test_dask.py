@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from dtk.apply.cancel import cancel_task
 from dtk.errors import DtkError
@@ -27,7 +28,8 @@ SECRET = "canary-8f31c2"
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    made = Cluster(tmp_path / "dask")
+    # With this log level, Dask logs each message that it passes.
+    made = Cluster(tmp_path / "dask", {"DASK_LOGGING__DISTRIBUTED": "debug"})
     try:
         made.add_workers("one", "two")
         yield made
@@ -115,24 +117,34 @@ def test_a_killed_scheduler_fails_what_ran_in_doubt(lab: Lab, cluster: Cluster) 
     server.kill(left)
 
 
-def test_a_message_that_comes_late_has_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shards_of_a_killed_task_end(lab: Lab, cluster: Cluster) -> None:
+    server = lab.add_node("a:1")
+    started = lab.start(stage(1, action("a:1", "m::c", run(LONG))), workers=1, dask=cluster.settings)
+    left = pid_in(server)
+    started.process.kill()
+    started.process.wait()
+    wait_until(lambda: not cluster.shards())
+    server.kill(left)
+
+
+def test_a_message_that_comes_late_or_altered_has_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker or a network that stood still delivers what was sent before the bridge gave up the shard."""
+    monkeypatch.setattr(relay, "WAIT_SECONDS", 0.1)
 
-    async def sent(silence: float) -> list[bool]:
-        assert await relay.start("shard", "test") == ""
-        monkeypatch.setattr(relay, "SILENCE_SECONDS", silence)
-        return [await relay.send("shard", b""), await relay.receive("shard") is not None]
-
-    async def sent_and_ended(silence: float) -> list[bool]:
+    async def sent(silence: float, data: bytes) -> list[bool]:
+        own = X25519PrivateKey.generate()
         monkeypatch.setattr(relay, "SILENCE_SECONDS", 30.0)
-        monkeypatch.setattr(relay, "WAIT_SECONDS", 0.1)
+        answer = await relay.start("shard", "test", own.public_key().public_bytes_raw())
+        assert isinstance(answer, bytes)
+        monkeypatch.setattr(relay, "SILENCE_SECONDS", silence)
         try:
-            return await sent(silence)
+            return [await relay.send("shard", data), await relay.receive("shard") is not None]
         finally:
             await relay.end("shard")
 
-    assert asyncio.run(sent_and_ended(30.0)) == [True, True]
-    assert asyncio.run(sent_and_ended(0.0)) == [False, False]
+    assert asyncio.run(sent(30.0, b"")) == [True, True]
+    assert asyncio.run(sent(0.0, b"")) == [False, False]
+    assert asyncio.run(sent(30.0, bytes(40))) == [False, True]
 
 
 def test_a_key_that_cannot_be_read_here_is_not_looked_for_there(lab: Lab, cluster: Cluster, tmp_path: Path) -> None:

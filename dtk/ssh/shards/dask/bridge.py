@@ -14,12 +14,15 @@ import sys
 from contextlib import suppress
 from uuid import uuid4
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from distributed import Client
 
 from dtk.errors import DtkError
 from dtk.model.executor import DaskCluster, from_word
 from dtk.ssh.shards.dask import relay
 from dtk.ssh.shards.dask.cluster import Answer, ask, connect, first_fit, keep_quiet, workers_of
+from dtk.ssh.shards.dask.message_cipher import MessageCipher
 from dtk.ssh.shards.shard_process import LOST_ON_DASK
 
 _ANSWER_SECONDS = 1.5 * relay.SILENCE_SECONDS
@@ -41,10 +44,13 @@ class Bridge:
             DtkError: the shard can't be started.
             OSError: it was lost.
         """
-        problem = await self._ask(relay.START, owner=owner)
-        if problem:
-            raise DtkError(f"no process can be started there: {problem!s}")
-        ways = [asyncio.create_task(way) for way in (self._to_shard(), self._to_task(), self._keep_alive())]
+        own = X25519PrivateKey.generate()
+        answer = await self._ask(relay.START, owner=owner, key=own.public_key().public_bytes_raw())
+        if not isinstance(answer, bytes):
+            raise DtkError(f"no process can be started there: {answer!s}")
+        cipher = MessageCipher(own, answer, is_bridge=True)
+        works = (self._to_shard(cipher), self._to_task(cipher), self._keep_alive())
+        ways = [asyncio.create_task(work) for work in works]
         try:
             done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             for way in done:
@@ -52,16 +58,16 @@ class Bridge:
         finally:
             for way in ways:
                 way.cancel()
-        with suppress(OSError):
-            await ask(self._client, self._worker, relay.END, _END_SECONDS, shard=self._shard)
+            with suppress(OSError):
+                await ask(self._client, self._worker, relay.END, _END_SECONDS, shard=self._shard)
 
     async def _ask(self, operation: str, **fields: str | bytes) -> Answer:
         return await ask(self._client, self._worker, operation, _ANSWER_SECONDS, shard=self._shard, **fields)
 
-    async def _to_shard(self) -> None:
+    async def _to_shard(self, cipher: MessageCipher) -> None:
         loop = asyncio.get_running_loop()
         while data := await loop.sock_recv(self._task, relay.MOST_BYTES):
-            await self._send(data)
+            await self._send(cipher.encrypt(data))
 
     async def _send(self, data: bytes) -> None:
         if not await self._ask(relay.SEND, data=data):
@@ -73,13 +79,17 @@ class Bridge:
             await asyncio.sleep(relay.WAIT_SECONDS)
             await self._send(b"")
 
-    async def _to_task(self) -> None:
+    async def _to_task(self, cipher: MessageCipher) -> None:
         loop = asyncio.get_running_loop()
         while (data := await self._ask(relay.RECEIVE)) is not None:
-            if not isinstance(data, bytes):
+            if not isinstance(data, bytes) or not data:
                 continue
             try:
-                await loop.sock_sendall(self._task, data)
+                received = cipher.decrypt(data)
+            except InvalidTag:
+                raise OSError("a message from there is missing or was altered") from None
+            try:
+                await loop.sock_sendall(self._task, received)
             except OSError:
                 # The task's process has closed the socket: the end, not a loss.
                 return

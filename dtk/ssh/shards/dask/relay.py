@@ -12,7 +12,11 @@ import sys
 from contextlib import suppress
 from typing import Protocol
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from dtk import __version__
+from dtk.ssh.shards.dask.message_cipher import MessageCipher
 from dtk.ssh.shards.shard_process import PROCESS
 
 START, SEND, RECEIVE, END = "dtk_shard_start", "dtk_shard_send", "dtk_shard_receive", "dtk_shard_end"
@@ -27,8 +31,8 @@ SILENCE_SECONDS = 30.0
 class RelayedShard:
     """A shard's process on this machine, and the socket to it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
-        self._process, self._connection = process, connection
+    def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket, cipher: MessageCipher) -> None:
+        self._process, self._connection, self._cipher = process, connection, cipher
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
         self._next: asyncio.Task[bytes] | None = None
@@ -50,22 +54,23 @@ class RelayedShard:
         return False
 
     async def send(self, data: bytes) -> bool:
-        """Send bytes to the shard; return whether it took them."""
+        """Send an encrypted message to the shard, b"" to say nothing; return whether it took it."""
         try:
-            await self._loop.sock_sendall(self._connection, data)
-        except OSError:
+            if data:
+                await self._loop.sock_sendall(self._connection, self._cipher.decrypt(data))
+        except (OSError, InvalidTag):
             return False
         return True
 
     async def receive(self) -> bytes | None:
-        """Return what the shard has sent, b"" if nothing came in time, None after its end."""
+        """Return what the shard has sent, encrypted, b"" if nothing came in time, None after its end."""
         # A task that lasts from one request to the next: to cancel it could lose what it has read.
         reading = self._next = self._next or asyncio.create_task(self._read())
         await asyncio.wait([reading], timeout=WAIT_SECONDS)
         if not reading.done():
             return b""
         self._next = None
-        return reading.result() or None
+        return self._cipher.encrypt(reading.result()) if reading.result() else None
 
     async def _read(self) -> bytes:
         try:
@@ -97,8 +102,8 @@ _watches: set[asyncio.Task[None]] = set()
 """The event loop itself keeps no task alive."""
 
 
-async def start(shard: str, owner: str) -> str:
-    """Start a shard; return why it can't be started, "" if it was."""
+async def start(shard: str, owner: str, key: bytes) -> bytes | str:
+    """Start a shard for a bridge with a public key; return the relay's public key, or why it can't be started."""
     ours, its = socket.socketpair()
     ours.setblocking(False)
     try:
@@ -115,11 +120,12 @@ async def start(shard: str, owner: str) -> str:
         return str(error)
     finally:
         its.close()
-    _shards[shard] = RelayedShard(process, ours)
+    own = X25519PrivateKey.generate()
+    _shards[shard] = RelayedShard(process, ours, MessageCipher(own, key, is_bridge=False))
     watch = asyncio.create_task(_end_in_silence(shard))
     _watches.add(watch)
     watch.add_done_callback(_watches.discard)
-    return ""
+    return own.public_key().public_bytes_raw()
 
 
 async def _end_in_silence(shard: str) -> None:
@@ -129,12 +135,12 @@ async def _end_in_silence(shard: str) -> None:
 
 
 async def send(shard: str, data: bytes) -> bool:
-    """Send bytes to a shard; return whether it took them."""
+    """Send an encrypted message to a shard; return whether it took it."""
     return shard in _shards and _shards[shard].hear() and await _shards[shard].send(data)
 
 
 async def receive(shard: str) -> bytes | None:
-    """Return bytes from a shard, b"" if none came in time, None after its end."""
+    """Return an encrypted message from a shard, b"" if none came in time, None after its end."""
     return await _shards[shard].receive() if shard in _shards and _shards[shard].hear() else None
 
 
