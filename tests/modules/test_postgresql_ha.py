@@ -1,8 +1,8 @@
 """dtk:postgresql-ha on machines that boot here: a client writes without stop while primaries change, and loses nothing.
 
 One test with one deployment: the steps build on each other. The short form has one etcd, two servers and one proxy, and
-replaces the machine of one server; the long form replaces those of all servers and of all etcd members. At the end, a
-second service of one node is restored to a time before the rows were lost.
+replaces the machine of one server; the long form replaces those of all servers, of all etcd members, of a proxy and of
+the monitor. At the end, a second service of one node is restored to a time before the rows were lost.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ ENVIRONMENT: dict[str, Any] = {
 SECRETS = {name.lower(): name for name in ENVIRONMENT if name.endswith("_PASSWORD")}
 DATA = {"database/volumes": '[{"name": "data", "size": 2, "keep": true}]'}
 DATA["database/volume::mount/path"] = "/var/lib/postgresql"
+AUTHORITY = {"monitor/volumes": '[{"name": "authority", "size": 1, "keep": true}]'}
+AUTHORITY["monitor/volume::mount/path"] = "authority"
 TRIMMED = {"etcd": 1, "database": 2, "proxies": 1}
 # A cluster of one server with all that it needs on its node.
 SMALL = """\
@@ -185,6 +187,10 @@ def replicas_have_what_was_written_through_the_proxies(dtk: BedDtk) -> None:
     dtk.run("add-component", SERVICE, "database/volume::mount")
     for path, value in DATA.items():
         dtk.run("set-attribute", SERVICE, path, value)
+    if IS_LONG:  # a replaced monitor has the same authority
+        dtk.run("add-component", SERVICE, "monitor/volume::mount")
+        for path, value in AUTHORITY.items():
+            dtk.run("set-attribute", SERVICE, path, value)
     dtk.run("add-component", SERVICE, "proxies/postgresql-ha::pooler")
     dtk.run("add-component", SERVICE, "monitor/postgresql-ha::grafana")
     output = dtk.run("apply", SERVICE, "--yes", **ENVIRONMENT).stdout
@@ -259,12 +265,13 @@ def replaced_machines_have_their_data_again(bed: Bed, dtk: BedDtk) -> None:
     since, machines = len(acknowledged(dtk)), set(bed.instances())
     for node in servers(dtk):
         ssh(dtk, node, f"echo {node} | sudo tee /var/lib/postgresql/of")
-    replaced = ("etcd", "database") if IS_LONG else (primary(dtk),)
+    # The client runs on proxies:1.
+    replaced = ("etcd", "database", "proxies:2", "monitor") if IS_LONG else (primary(dtk),)
     for name in replaced:
         began = time.monotonic()
         dtk.run("replace", SERVICE, name, "--yes", **ENVIRONMENT)
         report(f"seconds of a replacement of {name}: {time.monotonic() - began:.0f} s")
-    assert len(set(bed.instances()) - machines) == (6 if IS_LONG else 1)
+    assert len(set(bed.instances()) - machines) == (8 if IS_LONG else 1)
     assert [ssh(dtk, node, "sudo cat /var/lib/postgresql/of") for node in servers(dtk)] == servers(dtk)
     goes_on(dtk)
     report(f"longest pause of replacements: {longest_pause(dtk, since):.1f} s")
