@@ -34,6 +34,7 @@ def after_step(leaf: Step, state: State, addresses: dict[str, str]) -> State:
         free = next(address for number in count(1) if (address := str(_FIRST + number)) not in used)
         attributes: JsonObject = {
             "host_address": addresses.get(leaf.node, free),
+            "availability_zone": "",
             "port_offset": 0,
             "home": f"/srv/{leaf.node}",
         }

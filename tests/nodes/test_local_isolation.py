@@ -104,6 +104,7 @@ def test_modules_learn_what_kind_of_machine_it_is(master: NodeRecord) -> None:
     attributes = master.attributes
     assert (attributes["port_offset"], attributes["shared_address"], attributes["has_systemd"]) == (0, False, False)
     assert attributes["host_address"] == master.connection.hostname
+    assert attributes["availability_zone"] == ""
     assert str(attributes["os"]).startswith(("macos-", "debian-", "ubuntu-", "fedora-")) or attributes["os"]
 
 

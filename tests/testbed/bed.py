@@ -97,10 +97,15 @@ class Bed:
         client = self.client()
         vpc = client.create_vpc(CidrBlock=f"{self.network.private}.0/24")["Vpc"]["VpcId"]
         open_to_the_internet(client, vpc)
-        made = client.create_subnet(
-            VpcId=vpc, CidrBlock=f"{self.network.private}.0/24", AvailabilityZone=f"{self.region}a"
-        )
-        self.subnet = made["Subnet"]["SubnetId"]
+        self.subnets = [
+            client.create_subnet(
+                VpcId=vpc,
+                CidrBlock=f"{self.network.private}.{first}/25",
+                AvailabilityZone=f"{self.region}{zone}",
+            )["Subnet"]["SubnetId"]
+            for first, zone in ((0, "a"), (128, "b"))
+        ]
+        self.subnet = self.subnets[0]
         self.image = self.add_image("debian-12", {})
 
     def add_image(self, name: str, software: Mapping[str, Path]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -71,13 +72,16 @@ class Site:
 
 
 @contextmanager
-def site_in(root: Path, bed: Bed, image: str = "") -> Iterator[Site]:
-    """Create a workspace whose nodes boot an image of the test bed; remove all of them afterwards."""
+def site_in(root: Path, bed: Bed, image: str = "", **more: Any) -> Iterator[Site]:
+    """Create a workspace whose nodes boot an image of the test bed; remove all of them afterwards.
+
+    ``more`` are further keys of the target, which override the others.
+    """
     root.mkdir()
     dtk = BedDtk(root, bed=bed)
     dtk.run("init")
     with (root / "dtk.yaml").open("w") as file:
-        document = {"format_version": 1, "default_target": "vpc", "targets": {"vpc": bed.target(image)}}
+        document = {"format_version": 1, "default_target": "vpc", "targets": {"vpc": bed.target(image, **more)}}
         YAML().dump(document, file)
     bed.api.faults.clear()
     bed.api.calls.clear()

@@ -38,7 +38,8 @@ def cluster(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
     software = software_without_java()
     # Mount the parent folder: the software contains links to what is beside it.
     image = bed.add_image("spark", {str(software.parent): software.parent, DATA: folder / "data"})
-    with site_in(folder / "workspace", bed, image) as made:
+    zones = {"subnet": bed.subnets, "spread": "availability_zone"}
+    with site_in(folder / "workspace", bed, image, **zones) as made:
         directory = f"bigtop_multiservice/software_directory={software}"
         made.dtk.run("stage", "bigtop:spark/cluster", SERVICE, "--set", directory)
         for node in DAEMONS if IS_LONG else ("slaves",):
@@ -95,11 +96,31 @@ def joined(site: Site, node: str) -> list[int]:
     return [int(word) for word in site.shell(node, command).split()]
 
 
+def racks(site: Site) -> dict[str, str]:
+    """Return the rack of each datanode, by its address, as HDFS sees it."""
+    lines = site.shell("master", "bigtop/bin/hdfs dfsadmin -printTopology").splitlines()
+    found, rack = {}, ""
+    for line in map(str.strip, lines):
+        if line.startswith("Rack: "):
+            rack = line.removeprefix("Rack: ")
+        elif line:
+            found[line.partition(":")[0]] = rack
+    return found
+
+
+def zones(site: Site) -> dict[str, str]:
+    """Return the rack that each slave is to have, by its address: its availability zone."""
+    slaves = [attributes for node, attributes in nodes(site).items() if node != "master"]
+    return {attributes["host_address"]: f"/{attributes['availability_zone']}" for attributes in slaves}
+
+
 def the_cluster_comes_up_on_three_instances_as_systemd_units(cluster: Site) -> None:
     shown = cluster.dtk.run("apply", SERVICE, "--yes").stdout
     assert "STAGE 1: create_nodes_stage" in shown
     cluster.check_count(3)
     check_units(cluster)
+    assert len(set(zones(cluster).values())) == 2
+    assert racks(cluster) == zones(cluster)
     assert "Nothing to do" in cluster.dtk.run("plan", SERVICE).stdout
 
 
@@ -119,6 +140,7 @@ def four_slaves_and_two_again_keep_hdfs_healthy_and_the_data_whole(cluster: Site
         cluster.dtk.run("apply", SERVICE, "--yes")
         cluster.check_count(slaves + 1)
         check_data(cluster)
+        assert zones(cluster).items() <= racks(cluster).items()
     check_units(cluster)
 
 
@@ -133,6 +155,7 @@ def replaced_machines_have_their_data_again(cluster: Site) -> None:
         after = cluster.ids()
         assert {node for node in before if before[node] != after[node]} == {node for node in before if name in node}
         check_data(cluster)
+        assert zones(cluster).items() <= racks(cluster).items()
     assert [cluster.on(node, "cat bigtop/data/of") for node in marked] == marked
     check_units(cluster)
 

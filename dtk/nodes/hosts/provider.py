@@ -294,7 +294,12 @@ def _path(written: str, folder: Path) -> str:
 
 
 def _record(node: str, host: Host) -> NodeRecord:
-    attributes = {"host_address": host.connection.hostname, "port_offset": 0, "shared_address": False}
+    attributes = {
+        "host_address": host.connection.hostname,
+        "availability_zone": "",
+        "port_offset": 0,
+        "shared_address": False,
+    }
     return NodeRecord(node, host.name, "running", host.connection, attributes)
 
 

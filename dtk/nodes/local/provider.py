@@ -256,6 +256,7 @@ def _record(machine: Machine, access: _ServerAccess, public_host_key: str) -> No
     )
     attributes = {
         "host_address": allocation.address,
+        "availability_zone": "",
         "port_offset": allocation.port_offset,
         "shared_address": allocation.shared_address,
         "home": allocation.home,

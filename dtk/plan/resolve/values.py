@@ -36,6 +36,8 @@ from dtk.plan.resolve.overrides import ILLEGAL
 from dtk.plan.resolve.topology import Instance, Topology, gives_value, location_of
 from dtk.state.model import State
 
+_UNRECORDED = {"availability_zone": ""}
+"""Node attributes that an older dtk did not record in the state."""
 _ONE_VALUE = "an attribute of type array, or groups of the same cardinality"
 
 
@@ -115,7 +117,7 @@ class Values:
             return Known(static[name])
         if node in self.pending_nodes or node not in self.state.nodes:
             return Reference(f"{node}/{name}", "json")
-        return Known(self.state.nodes[node].attributes.get(name))
+        return Known(self.state.nodes[node].attributes.get(name, _UNRECORDED.get(name)))
 
     def _worked_out(self, instance: Instance, attribute: Attribute) -> Value:
         is_set = attribute.input and gives_value(instance, attribute.name)
