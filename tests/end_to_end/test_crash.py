@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dtk.model.executor import Executor
 from dtk.state.lock import holder
 from dtk.state.workspace import Workspace
 from tests.support.command_line import Dtk
@@ -136,10 +137,10 @@ def test_a_closed_standard_stream_does_not_break_the_lock(dtk: Dtk, module: Path
 def test_a_worker_that_does_not_hold_the_lock_does_nothing(staged: Dtk) -> None:
     staged.run("apply", SERVICE, "--yes")
     folder = staged.root / f".dtk/services/{SERVICE}/tasks/1"
-    before = (folder / "events.jsonl").read_bytes()
+    before, executor = (folder / "events.jsonl").read_bytes(), Executor().to_word()
     with (folder / "worker.log").open() as other:
         done = subprocess.run(
-            [sys.executable, "-m", "dtk.apply.worker", str(folder), str(other.fileno()), "dtk apply", "0"],
+            [sys.executable, "-m", "dtk.apply.worker", str(folder), str(other.fileno()), "dtk apply", executor],
             pass_fds=[other.fileno()],
             cwd=staged.root,
             capture_output=True,

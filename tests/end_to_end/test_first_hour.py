@@ -181,7 +181,7 @@ def test_what_only_carries_values_between_components_is_listed_when_asked_for(dt
     dtk.run("stage", "bigtop:spark/cluster", "spark1")
     shown, whole = dtk.run("list-attributes").stdout, dtk.run("list-attributes", "--all").stdout
     assert shown.endswith("\n30 rows in set\n")
-    assert whole.endswith("\n74 rows in set\n")
+    assert whole.endswith("\n75 rows in set\n")
     assert "slaves/spark::worker/master_port" in whole
     assert "slaves/spark::worker/master_port" not in shown
     assert "slaves/spark::worker/master_port" in dtk.run("list-attributes", "--attribute", "master_port").stdout
