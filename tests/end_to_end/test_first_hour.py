@@ -186,7 +186,7 @@ def test_what_only_carries_values_between_components_is_listed_when_asked_for(dt
     assert "slaves/spark::worker/master_port" not in shown
     assert "slaves/spark::worker/master_port" in dtk.run("list-attributes", "--attribute", "master_port").stdout
     marks = {row["path"]: row["internal"] for row in dtk.json("list-attributes")}
-    assert len(marks) == 74
+    assert len(marks) == 75
     assert marks["slaves/spark::worker/settings"]
     assert not marks["spark::cluster/version"]
 
