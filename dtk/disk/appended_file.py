@@ -41,6 +41,11 @@ class AppendedFile:
         self._waiting: list[bytes] = []
         self._is_doubtful = False
 
+    @property
+    def unsynced(self) -> int:
+        """The number of bytes that are not on disk yet; they are kept in memory."""
+        return self._size - self._synced_size
+
     def truncate(self, size: int) -> None:
         """Cut the file to ``size`` bytes, on disk as well, before the first line is appended."""
         os.ftruncate(self.descriptor, size)

@@ -18,6 +18,9 @@ from dtk.events.event import BOUNDARY_TYPES, HEADER, VERSION, decode, encode, ti
 RESERVE_BYTES = 64 * 1024
 """Disk space reserved beside the log, so that a full disk leaves room for the lines that close the task."""
 
+MOST_UNSYNCED_BYTES = 1024 * 1024
+"""Output without a boundary event is synced in such portions: the log keeps in memory what is not synced."""
+
 
 class LogWriteError(DtkError):
     """The event log can't be written (full disk, quota, disk failure); the task must end.
@@ -82,7 +85,7 @@ class EventLog:
                 event = {**dict(zip(HEADER, header, strict=True)), **fields}
                 wait_for_disk = self._file.append(encode(event))
                 self._sequence += 1
-            if durable or event_type in BOUNDARY_TYPES:
+            if durable or event_type in BOUNDARY_TYPES or self._file.unsynced > MOST_UNSYNCED_BYTES:
                 wait_for_disk()
         except OSError as error:
             self._free_reserve()

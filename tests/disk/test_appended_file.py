@@ -13,7 +13,7 @@ import pytest
 
 from dtk.disk.appended_file import AppendedFile
 from dtk.disk.files import sync_file
-from dtk.events.log import EventLog, LogWriteError
+from dtk.events.log import MOST_UNSYNCED_BYTES, EventLog, LogWriteError
 from dtk.events.log_reader import read_log
 from dtk.state import changes
 from dtk.state.store import load_state, new_state
@@ -102,6 +102,15 @@ def test_a_log_has_no_gap_after_a_sync_that_failed(tmp_path: Path) -> None:
     reading = read_log(path)
     assert reading.notes == ()
     assert [event["seq"] for event in reading.events] == [1, 2, 3, 4]
+
+
+def test_output_without_a_boundary_is_not_kept_in_memory(tmp_path: Path) -> None:
+    syncs: list[int] = []
+    with EventLog(tmp_path / "events.jsonl", sync=syncs.append) as log:
+        for _ in range(50):
+            log.append("step.output", "", lines=["x" * MOST_UNSYNCED_BYTES])
+            assert log._file.unsynced == 0
+    assert len(syncs) == 50
 
 
 def test_whoever_waits_for_a_file_that_is_replaced_goes_on(tmp_path: Path) -> None:
