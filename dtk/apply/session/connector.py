@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import chain
 from typing import Any, cast
@@ -46,11 +46,6 @@ class RecordingConnector(SSHConnector):
     ``print_output`` distinguishes facts from commands that change something: the executor sets
     ``state.print_fact_output`` and leaves ``state.print_output`` unset.
     """
-
-    @staticmethod
-    def make_names_data(name: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
-        """Name a host after its node: ``@dtk/slaves:1`` is the host ``slaves:1``."""
-        yield name, {}, []
 
     def __init__(self, *arguments: Any) -> None:
         """Create the connector without a connection; the session opens it."""

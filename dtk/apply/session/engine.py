@@ -19,6 +19,7 @@ from dtk.apply.reporting.failure import ActionError
 from dtk.apply.session.apt_lock import make_apt_wait
 from dtk.apply.session.connector import SESSION, RecordingConnector, silence_pyinfra
 from dtk.apply.session.node_session import NodeSession
+from dtk.apply.session.pyinfra_costs import connect_with, read_argument_types_once
 from dtk.apply.session.pyinfra_fixes import apply_fixes
 
 # Their operations run on this machine, not on a node.
@@ -35,9 +36,11 @@ class Engine:
         silence_pyinfra()
         apply_fixes()
         make_apt_wait()
+        connect_with(RecordingConnector)
+        read_argument_types_once()
         names = list(nodes)
         config = Config(PARALLEL=max(len(names), 1))
-        self._state = State(Inventory(([f"@dtk/{node}" for node in names], {})), config, check_for_changes=False)
+        self._state = State(Inventory((names, {})), config, check_for_changes=False)
         self._state.set_stage(StateStage.Execute)
         self._state.is_executing = True
         # The connector uses this to distinguish facts from commands; it prints neither.
