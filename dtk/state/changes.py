@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from dtk.model.json_data import Json
 from dtk.model.membership import IN_SERVICE, REGISTERED
 from dtk.model.names import CREATE, RESET
+from dtk.state.edited import with_items, without
 from dtk.state.model import Applied, NodeState, State, Unfinished
-
-T = TypeVar("T")
 
 
 def with_node(state: State, name: str, node: NodeState) -> State:
     """Return the state with a node added or replaced."""
-    return replace(state, nodes={**state.nodes, name: node})
+    return replace(state, nodes=with_items(state.nodes, {name: node}))
 
 
 def with_membership(state: State, name: str, groups: Sequence[str], *, in_service: bool) -> State:
@@ -34,10 +32,10 @@ def without_node(state: State, name: str) -> State:
     return replace(
         state,
         unfinished=_without_machine(state.unfinished, name),
-        nodes=_without(state.nodes, name),
+        nodes=without(state.nodes, name),
         attributes={path: value for path, value in state.attributes.items() if not path.startswith(f"{name}/")},
-        applied=_without(state.applied, name),
-        in_doubt=_without(state.in_doubt, name),
+        applied=without(state.applied, name),
+        in_doubt=without(state.in_doubt, name),
     )
 
 
@@ -51,13 +49,13 @@ def _without_machine(task: Unfinished | None, node: str) -> Unfinished | None:
 
 def with_attributes(state: State, values: Mapping[str, Json]) -> State:
     """Return the state with dynamic values set, by path."""
-    return replace(state, attributes={**state.attributes, **values})
+    return replace(state, attributes=with_items(state.attributes, values))
 
 
 def with_applied(state: State, node: str, component: str, applied: Applied) -> State:
     """Return the state with a component recorded as converged on a node."""
     components = {**state.applied.get(node, {}), component: applied}
-    return replace(state, applied={**state.applied, node: components})
+    return replace(state, applied=with_items(state.applied, {node: components}))
 
 
 def with_attempt(state: State, node: str, component: str, task: int) -> State:
@@ -68,8 +66,8 @@ def with_attempt(state: State, node: str, component: str, task: int) -> State:
 
 def without_applied(state: State, node: str, component: str) -> State:
     """Return the state without a component on a node and without its values."""
-    components = _without(state.applied.get(node, {}), component)
-    applied = {**_without(state.applied, node), **({node: components} if components else {})}
+    components = without(state.applied.get(node, {}), component)
+    applied = with_items(state.applied, {node: components}) if components else without(state.applied, node)
     prefix = f"{node}/{component}/"
     attributes = {path: value for path, value in state.attributes.items() if not path.startswith(prefix)}
     return replace(state, applied=applied, attributes=attributes)
@@ -97,7 +95,7 @@ def with_success(state: State, key: str, input_digest: str) -> State:
     """Return the state with an action of the running task recorded as done; ``key`` is ``node component.action``."""
     if state.unfinished is None:
         return state
-    succeeded = {**state.unfinished.succeeded, key: input_digest}
+    succeeded = with_items(state.unfinished.succeeded, {key: input_digest})
     return replace(state, unfinished=replace(state.unfinished, succeeded=succeeded))
 
 
@@ -105,7 +103,7 @@ def without_success(state: State, key: str) -> State:
     """Return the state without an action's recorded success, because the action is about to run again."""
     if state.unfinished is None or key not in state.unfinished.succeeded:
         return state
-    return replace(state, unfinished=replace(state.unfinished, succeeded=_without(state.unfinished.succeeded, key)))
+    return replace(state, unfinished=replace(state.unfinished, succeeded=without(state.unfinished.succeeded, key)))
 
 
 def with_task_succeeded(state: State) -> State:
@@ -121,13 +119,9 @@ def with_in_doubt(state: State, steps: Mapping[str, Sequence[str]]) -> State:
         # Nothing runs on a node that does not exist.
         if node in state.nodes
     }
-    return replace(state, in_doubt={**state.in_doubt, **known})
+    return replace(state, in_doubt=with_items(state.in_doubt, known))
 
 
 def without_in_doubt(state: State, node: str) -> State:
     """Return the state with no earlier step in doubt on a node."""
-    return replace(state, in_doubt=_without(state.in_doubt, node))
-
-
-def _without(mapping: Mapping[str, T], key: str) -> dict[str, T]:
-    return {name: value for name, value in mapping.items() if name != key}
+    return replace(state, in_doubt=without(state.in_doubt, node))

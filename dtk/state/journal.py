@@ -1,7 +1,8 @@
 """state.journal: the changes since the snapshot in state.json, one appended and fsynced line per change.
 
-The cost of a line does not depend on the number of nodes. Writing the whole state at each step of a task cost time
-proportional to the square of the nodes. What a crash leaves, by the point at which it happens:
+The cost of a line does not depend on the number of nodes, since the changed entries are known (dtk.state.edited).
+Writing the whole state at each step of a task cost time proportional to the square of the nodes. What a crash leaves,
+by the point at which it happens:
 
 - before the line is complete: a torn last line, which is ignored (the change was never acknowledged);
 - after it: the change, seen by the next reader of the state;
@@ -20,6 +21,7 @@ from typing import TypeVar
 from dtk.errors import DtkError, NewerFormatError
 from dtk.model.json_data import Json, JsonObject
 from dtk.state.document import to_document
+from dtk.state.edited import keys_that_may_differ, settle
 from dtk.state.model import State, Unfinished
 
 VERSION = 1
@@ -40,16 +42,26 @@ def change_record(before: State, after: State) -> JsonObject:
     return record
 
 
+def has_change(record: JsonObject) -> bool:
+    """Return whether a record has entries that were added, changed or removed."""
+    return "removed" in record or "changed" in record
+
+
+def settle_edits(state: State) -> None:
+    """Forget which entries of a state were edited, once its record is written."""
+    for mapping in (state.nodes, state.attributes, state.applied, state.in_doubt):
+        settle(mapping)
+    if state.unfinished:
+        settle(state.unfinished.succeeded)
+
+
 def _removed(before: State, after: State) -> Iterator[EntryPath]:
     """Yield the paths of the removed entries."""
     for name in ("nodes", "attributes", "applied", "in_doubt", "open_ports"):
         yield from ((name, key) for key in _gone(getattr(before, name), getattr(after, name)))
-    # States share unchanged parts, so identity detects them: comparing all nodes would make each change cost more
-    # with every node.
-    if before.applied is not after.applied:
-        for node, components in before.applied.items():
-            if node in after.applied:
-                yield from (("applied", node, key) for key in _gone(components, after.applied[node]))
+    for node in keys_that_may_differ(before.applied, after.applied):
+        if node in before.applied and node in after.applied:
+            yield from (("applied", node, key) for key in _gone(before.applied[node], after.applied[node]))
     if _is_same_task(before.unfinished, after.unfinished):
         if before.unfinished and after.unfinished:
             gone = _gone(before.unfinished.succeeded, after.unfinished.succeeded)
@@ -105,14 +117,13 @@ def _only_succeeded(unfinished: Json) -> Json:
 
 
 def _gone(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
-    return [] if before is after else [key for key in before if key not in after]
+    return [key for key in keys_that_may_differ(before, after) if key in before and key not in after]
 
 
 def _new(before: Mapping[str, T], after: Mapping[str, T]) -> dict[str, T]:
-    """Return the added and changed entries; identical mappings are not compared."""
-    if before is after:
-        return {}
-    return {key: value for key, value in after.items() if key not in before or before[key] != value}
+    """Return the added and changed entries."""
+    keys = (key for key in keys_that_may_differ(before, after) if key in after)
+    return {key: after[key] for key in keys if key not in before or before[key] != after[key]}
 
 
 def apply_record(document: JsonObject, record: JsonObject) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from dtk.disk.appended_file import AppendedFile, Sync
 from dtk.disk.files import sync_file, sync_folder
 from dtk.model.json_data import JsonObject
-from dtk.state.journal import change_record
+from dtk.state.journal import change_record, has_change, settle_edits
 from dtk.state.model import State
 from dtk.state.portable import portable_record
 from dtk.state.store import journal_of, save_state
@@ -43,16 +43,18 @@ class StateStore:
         changed = self.state
         for one in changes:
             changed = one(changed)
-        if changed == self.state:
-            return self.state
         changed = replace(changed, serial=self.state.serial + 1)
+        record = change_record(self.state, changed)
+        # The record knows the changed entries; a comparison goes through all of them.
+        if not has_change(record) and replace(changed, serial=self.state.serial) == self.state:
+            return self.state
+        settle_edits(changed)
         if self._journal is None:
             save_state(self._path, changed)
             self._journal = StateJournal(journal_of(self._path), self._sync)
             self.state = changed
         else:
-            record = portable_record(change_record(self.state, changed), self._path.parent)
-            wait_for_disk = self._journal.append(record)
+            wait_for_disk = self._journal.append(portable_record(record, self._path.parent))
             self.state = changed
             wait_for_disk()
         return changed

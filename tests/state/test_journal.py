@@ -294,3 +294,29 @@ def test_a_snapshot_that_was_put_back_by_hand_is_refused_rather_than_mixed_up(tm
     file.write_text(older)
     with pytest.raises(DtkError, match=r"does not continue state\.json, whose serial is 5"):
         load_state(file)
+
+
+class Name(str):
+    """A node's name that counts how often a mapping is asked for it."""
+
+    asked = 0
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        Name.asked += 1
+        return super().__hash__()
+
+
+def test_a_change_looks_at_no_other_entries(tmp_path: Path) -> None:
+    names = [Name(f"slaves:{number}") for number in range(200)]
+    node = NodeState("i", "running")
+    state = replace(new_state("s"), nodes=dict.fromkeys(names, node), attributes=dict.fromkeys(names, 1))
+    store = StateStore(tmp_path / "state.json", state)
+    store.change(lambda now: changes.with_node(now, "slaves:0", replace(node, id="j")))
+    Name.asked = 0
+    store.change(
+        lambda now: changes.with_node(now, "slaves:1", replace(node, id="k")),
+        lambda now: changes.with_attributes(now, {"slaves:2": 2}),
+        lambda now: changes.with_applied(now, "slaves:3", "m::c", Applied("m", "sha256:0")),
+    )
+    assert Name.asked < 20
