@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
 
 import gevent
 import gevent.lock
 import paramiko
-from gevent.event import Event
-from paramiko.buffered_pipe import BufferedPipe
+from paramiko.channel import Channel
 
 from dtk.errors import DtkError
 from dtk.ssh.connect import close_all
-from dtk.ssh.delimited import LOGIN_COMMAND, Delimiter, EchoError, OwnOutput
-from dtk.ssh.output import Stream
+from dtk.ssh.delimited import EchoError
+from dtk.ssh.exchange import Exchange, GiveBytes, Input
+from dtk.ssh.session_channel import OpeningChannel
 from dtk.ssh.transport import Transport
 
 KEEPALIVE_SECONDS = 15.0
 ANSWER_SECONDS = 30.0
 """A node that sends nothing for this long after a keepalive is lost: at most 45 s after its last sign of life."""
 _LOOKS = 30
-"""How often within ``ANSWER_SECONDS`` dtk looks whether something came. On a clock alone, a process that is too busy to
-read an answer would take a node for lost; between two looks, it reads some of what is there."""
+"""How often within a time dtk looks whether something came. On a clock alone, a process that is too busy to read an
+answer would take a node for lost; between two looks, it reads some of what is there."""
 LOGIN_SECONDS = 60.0
 """How long a login may take until it starts the command."""
-_CHUNK = 64 * 1024
 _LOOK_SECONDS = 2.0
 """Interval between checks for a command that ended without printing its end mark."""
 _CLOSING_SECONDS = 1.0
@@ -36,9 +33,6 @@ _MOST_ROUNDS = 20
 """Maximum number of extra reads when output continues after a command was killed."""
 _SESSION_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Pauses between attempts to open a session: sshd frees a session shortly after its channel closes (MaxSessions)."""
-
-GiveBytes = Callable[[Stream, bytes], None]
-Input = bytes | Iterable[bytes]
 
 
 class ConnectionLostError(DtkError):
@@ -77,6 +71,8 @@ class SshConnection:
         self._clients = clients
         # Paramiko treats the next reply as the answer to every pending request, so only one may be pending.
         self._asking = gevent.lock.BoundedSemaphore()
+        self._ahead: OpeningChannel | None = None
+        self._opens_ahead = True
         self._watch = gevent.spawn(self._keep_alive)
 
     @property
@@ -154,7 +150,8 @@ class SshConnection:
             raise self._failed(error) from None
         exchange = None
         try:
-            exchange = _Exchange(channel, command, give, stdin)
+            exchange = Exchange(channel, command, give, stdin)
+            self._open_ahead()
             self._await_end(exchange)
             return self._ended(exchange)
         except (EOFError, paramiko.SSHException) as error:
@@ -166,14 +163,26 @@ class SshConnection:
                 exchange.stop()
             channel.close()
 
-    def _session(self) -> paramiko.Channel:
+    def _open_ahead(self) -> None:
+        """Request the channel of the next command while this one runs, unless the server has ever refused that."""
+        if self._ahead is None and self._opens_ahead:
+            self._ahead = OpeningChannel(self._transport())
+
+    def _session(self) -> Channel:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            with suppress(paramiko.ChannelException):
+                channel = ahead.opened()
+                if not channel.closed:
+                    return channel
+            self._opens_ahead = False
         for pause in _SESSION_PAUSES:
             try:
-                return self._transport().open_session()
+                return OpeningChannel(self._transport()).opened()
             except paramiko.ChannelException:
                 gevent.sleep(pause)
         try:
-            return self._transport().open_session()
+            return OpeningChannel(self._transport()).opened()
         except paramiko.ChannelException as error:
             raise NoSessionError(
                 f"{self._node} does not allow another command on its connection: {error.args[-1]}",
@@ -184,10 +193,10 @@ class SshConnection:
     def _failed(self, error: Exception) -> DtkError:
         return DtkError(f"{self._node} can't run a command: {error}") if self.is_alive else self.connection_lost()
 
-    def _await_end(self, exchange: _Exchange) -> None:
-        rounds, begins_by = 0, time.monotonic() + LOGIN_SECONDS
+    def _await_end(self, exchange: Exchange) -> None:
+        rounds = 0
         while not exchange.wait(_LOOK_SECONDS):
-            if not exchange.has_begun and time.monotonic() > begins_by:
+            if not exchange.has_begun and exchange.seconds_since_sent > LOGIN_SECONDS:
                 self._await_begin(exchange)
             # A command whose shell was killed prints no end mark, and a process that it left behind may hold its output
             # open forever. All output has been read once the node has replied and nothing new came before the reply.
@@ -198,7 +207,7 @@ class SshConnection:
                 if rounds > _MOST_ROUNDS or (exchange.has_read(exchange.arrived) and exchange.arrived == before):
                     return
 
-    def _await_begin(self, exchange: _Exchange) -> None:
+    def _await_begin(self, exchange: Exchange) -> None:
         """Raise an error if the command has not begun after everything that the node sent so far has been read."""
         self._ask_for_a_sign()
         if exchange.wait(_LOOK_SECONDS) or exchange.has_begun:
@@ -211,15 +220,15 @@ class SshConnection:
             hint="check what its login shell waits for: .bashrc, .profile, or a home folder on an unreachable server",
         )
 
-    def _ended(self, exchange: _Exchange) -> Ended:
+    def _ended(self, exchange: Exchange) -> Ended:
         channel, code = exchange.channel, exchange.code
         if code is None:
             return self._ended_without_mark(exchange)
-        if not exchange.wait_for_close(_CLOSING_SECONDS):
+        if not any(exchange.wait_for_close(_CLOSING_SECONDS / _LOOKS) for _ in range(_LOOKS)):
             self._ask_for_a_sign()
         return Ended(code, output_is_held=not (channel.eof_received or channel.closed))
 
-    def _ended_without_mark(self, exchange: _Exchange) -> Ended:
+    def _ended_without_mark(self, exchange: Exchange) -> Ended:
         code = exchange.channel.recv_exit_status()
         if code == -1:
             # When a connection breaks, its channels end before it does.
@@ -260,136 +269,3 @@ def _answers(asking: gevent.Greenlet, transport: Transport) -> bool:
         silent = silent + 1 if transport.received == received else 0
         received = transport.received
     return False
-
-
-class _Exchange:
-    """A command that runs on a channel: its input, and the two streams of its output."""
-
-    def __init__(self, channel: paramiko.Channel, command: str, give: GiveBytes, stdin: Input) -> None:
-        self.channel = channel
-        self._arriving = (_CountedPipe(), _CountedPipe())
-        channel.in_buffer, channel.in_stderr_buffer = self._arriving
-        delimiter = Delimiter()
-        channel.exec_command(LOGIN_COMMAND)
-        self._streams = (
-            _Reader(channel.recv, OwnOutput(delimiter, lambda chunk: give("stdout", chunk))),
-            _Reader(channel.recv_stderr, OwnOutput(delimiter, lambda chunk: give("stderr", chunk))),
-        )
-        pieces = (stdin,) if isinstance(stdin, bytes) else stdin
-        self._feeder = gevent.spawn(_send, channel, chain((delimiter.around(command),), pieces))
-
-    @property
-    def arrived(self) -> tuple[int, ...]:
-        """Number of bytes of each stream received from the node, read or not."""
-        return tuple(pipe.arrived for pipe in self._arriving)
-
-    @property
-    def code(self) -> int | None:
-        """The command's exit code, once its end mark has been seen on both streams."""
-        # Both marks carry the code. While only one has come, the other stream may still carry output.
-        codes = {stream.output.code for stream in self._streams}
-        return codes.pop() if len(codes) == 1 else None
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether the login has reached the command."""
-        return any(stream.output.has_begun for stream in self._streams)
-
-    @property
-    def has_begun_on_both(self) -> bool:
-        """Whether the begin mark was seen on both streams."""
-        return all(stream.output.has_begun for stream in self._streams)
-
-    @property
-    def noise(self) -> str:
-        """The output before the command began, as one line."""
-        return " ".join(b" ".join(stream.output.noise for stream in self._streams).decode(errors="replace").split())
-
-    def wait(self, seconds: float) -> bool:
-        """Wait up to ``seconds`` for the end of both streams; return whether both have ended.
-
-        Raises:
-            Exception: the input cannot be read on this side, or the output cannot be processed.
-        """
-        gevent.wait([stream.ended for stream in self._streams], timeout=seconds)
-        failures = [self._feeder.value, *(stream.greenlet.exception for stream in self._streams)]
-        for failure in failures:
-            if failure is not None:
-                raise failure
-        return all(stream.ended.is_set() for stream in self._streams)
-
-    def has_read(self, arrived: tuple[int, ...]) -> bool:
-        """Return whether this many bytes of each stream have been read and passed on."""
-        return all(stream.received >= bytes_ for stream, bytes_ in zip(self._streams, arrived, strict=True))
-
-    def wait_for_close(self, seconds: float) -> bool:
-        """Wait up to ``seconds`` until no process can write to the streams; return whether that is so."""
-        readers = [stream.greenlet for stream in self._streams]
-        return len(gevent.joinall(readers, timeout=seconds)) == len(readers)
-
-    def stop(self) -> None:
-        """Stop reading and sending."""
-        gevent.killall([self._feeder, *(stream.greenlet for stream in self._streams)])
-
-
-class _CountedPipe(BufferedPipe):  # type: ignore[type-arg] # generic in its stubs alone
-    """A channel's buffer of unread bytes that also counts all bytes received.
-
-    On a busy machine, a reader that has taken bytes may have to wait for the channel's lock before it processes them.
-    Such bytes are neither in the buffer nor counted as read; only this count shows them.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.arrived = 0
-
-    def feed(self, data: bytes | str) -> None:
-        """Add received bytes and count them."""
-        self.arrived += len(data)
-        super().feed(data)
-
-
-class _Reader:
-    """A greenlet that reads one stream of a channel to its end."""
-
-    def __init__(self, receive: Callable[[int], bytes], output: OwnOutput) -> None:
-        self.received = 0
-        self.output = output
-        self.ended = Event()
-        """Set when the command's end mark has been read, or the stream has ended."""
-        self._receive = receive
-        self.greenlet = gevent.spawn(self._read)
-
-    def _read(self) -> None:
-        try:
-            while chunk := self._receive(_CHUNK):
-                self.output.feed(chunk)
-                self.received += len(chunk)
-                if self.output.code is not None:
-                    self.ended.set()
-                # A stream that is never empty must not starve heartbeats and signal handlers.
-                gevent.sleep(0)
-        finally:
-            self.output.close()
-            self.ended.set()
-
-
-def _send(channel: paramiko.Channel, pieces: Iterator[bytes]) -> Exception | None:
-    """Send a command's standard input; return the error if the input cannot be read on this side."""
-    try:
-        for piece in pieces:
-            if not _is_sent(channel, piece):
-                return None
-    except Exception as error:  # whatever the caller's input raises is re-raised where the command is awaited
-        return error
-    channel.shutdown_write()
-    return None
-
-
-def _is_sent(channel: paramiko.Channel, piece: bytes) -> bool:
-    try:
-        channel.sendall(piece)
-    except OSError:
-        # The command ended without reading all its input: only its exit code matters.
-        return False
-    return True

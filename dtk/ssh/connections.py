@@ -7,8 +7,9 @@ from typing import Protocol
 import paramiko
 
 from dtk.nodes.provider import Connection
-from dtk.ssh.channels import ConnectionLostError, Ended, GiveBytes, Input, SshConnection
+from dtk.ssh.channels import ConnectionLostError, Ended, SshConnection
 from dtk.ssh.connect import Patience, Waiting, reach
+from dtk.ssh.exchange import GiveBytes, Input
 from dtk.ssh.host_keys import KnownHosts
 
 

@@ -18,14 +18,13 @@ from dtk.ssh.channels import (
     LOGIN_SECONDS,
     ConnectionLostError,
     Ended,
-    GiveBytes,
-    Input,
     NoSessionError,
     NoShellError,
 )
 from dtk.ssh.connect import Patience
 from dtk.ssh.connections import Connections, NodeConnection
 from dtk.ssh.delimited import READ_ALL
+from dtk.ssh.exchange import GiveBytes, Input
 from dtk.ssh.host_keys import KnownHosts
 from dtk.ssh.output import STREAMS, LineSplitter, Stream, lines_of
 from dtk.ssh.remote_kill import Older, kill_script, marking_shell

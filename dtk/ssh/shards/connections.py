@@ -14,9 +14,10 @@ from dtk.errors import DtkError
 from dtk.model.executor import Executor
 from dtk.nodes.provider import Connection
 from dtk.nodes.remembered_keys import host_entry, host_line
-from dtk.ssh.channels import ConnectionLostError, Ended, GiveBytes, Input
+from dtk.ssh.channels import ConnectionLostError, Ended
 from dtk.ssh.connect import Patience, Waiting, jump_connections
 from dtk.ssh.connections import Connections, NodeConnection, OwnConnections
+from dtk.ssh.exchange import GiveBytes, Input
 from dtk.ssh.host_keys import KnownHosts, key_of_text, key_text
 from dtk.ssh.private_keys import UnreachableError, key_file
 from dtk.ssh.shards.messages import CommandEnded, GivenKey, Open, Opened, Piece, Run

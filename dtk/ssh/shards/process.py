@@ -26,8 +26,9 @@ from gevent.pool import Group  # noqa: E402
 from gevent.queue import Queue  # noqa: E402
 
 from dtk.nodes.remembered_keys import host_line  # noqa: E402
-from dtk.ssh.channels import Input, SshConnection  # noqa: E402
+from dtk.ssh.channels import SshConnection  # noqa: E402
 from dtk.ssh.connect import HostKeyError, reach  # noqa: E402
+from dtk.ssh.exchange import Input  # noqa: E402
 from dtk.ssh.host_keys import KnownHosts, key_text  # noqa: E402
 from dtk.ssh.passphrases import unlock  # noqa: E402
 from dtk.ssh.private_keys import give_key  # noqa: E402

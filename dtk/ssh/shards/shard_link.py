@@ -16,8 +16,9 @@ from gevent.event import AsyncResult, Event
 
 from dtk.errors import DtkError
 from dtk.model.executor import Executor
-from dtk.ssh.channels import ConnectionLostError, GiveBytes
+from dtk.ssh.channels import ConnectionLostError
 from dtk.ssh.connect import Waiting
+from dtk.ssh.exchange import GiveBytes
 from dtk.ssh.passphrases import known_passphrases
 from dtk.ssh.shards.errors import error_of
 from dtk.ssh.shards.messages import (
