@@ -100,9 +100,12 @@ class SshConnection:
 
     def _keep_alive(self) -> None:
         # Paramiko's own keepalive requests no reply, so it cannot detect that the node is gone.
-        while self.is_alive:
+        transport = self._clients[-1].get_transport()
+        while isinstance(transport, Transport) and transport.is_active():
+            received = transport.received
             gevent.sleep(KEEPALIVE_SECONDS)
-            self._ask_for_a_sign()
+            if transport.received == received:
+                self._ask_for_a_sign()
 
     def _ask_for_a_sign(self) -> None:
         """Wait for one reply from the node; everything that it sent earlier has then been received."""
@@ -110,7 +113,7 @@ class SshConnection:
         if not isinstance(transport, Transport):
             return
         with self._asking:
-            asking = gevent.spawn(transport.global_request, "keepalive@openssh.com", wait=True)
+            asking = gevent.spawn(transport.ask_for_reply)
             try:
                 if not _answers(asking, transport):
                     transport.close()
@@ -200,7 +203,8 @@ class SshConnection:
                 self._await_begin(exchange)
             # A command whose shell was killed prints no end mark, and a process that it left behind may hold its output
             # open forever. All output has been read once the node has replied and nothing new came before the reply.
-            if exchange.channel.exit_status_ready():
+            # After the end of the channel, nothing comes any more.
+            if exchange.channel.exit_status_ready() and not exchange.channel.closed:
                 before = exchange.arrived
                 self._ask_for_a_sign()
                 rounds += exchange.has_read(before)

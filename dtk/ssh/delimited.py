@@ -8,6 +8,7 @@ order of its bytes: once the end mark has come, all output of the command has co
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 
@@ -20,6 +21,8 @@ LOGIN_COMMAND = f"sh -c '{READ_SCRIPT}'"
 KEPT_NOISE = 2000
 """Bytes of a login's own output that are kept for an error message."""
 
+_NOT_PLAIN = re.compile(rb"[^ -\[\]-~]")
+
 _AROUND = """printf %s '{begin}'; printf %s '{begin}' >&2
 (
 {command}
@@ -31,8 +34,7 @@ exit $dtk"""
 
 def encoded(script: str) -> bytes:
     """Return a script as the single line of plain ASCII that `READ_SCRIPT` reads."""
-    plain = (chr(byte) if 32 <= byte < 127 and byte != ord("\\") else f"\\0{byte:03o}" for byte in script.encode())
-    return "".join(plain).encode() + b"\n"
+    return _NOT_PLAIN.sub(lambda found: b"\\0%03o" % found[0][0], script.encode()) + b"\n"
 
 
 class Delimiter:

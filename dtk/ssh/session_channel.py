@@ -51,11 +51,12 @@ class OpeningChannel:
             paramiko.ChannelException: the server refused.
             EOFError: the connection was lost.
         """
-        self._answered.wait()
-        if self._channel.active:
-            return cast(Channel, self._channel)
+        if self._transport.is_active():
+            self._answered.wait()
         if not self._transport.is_active():
             raise EOFError
+        if self._channel.active:
+            return cast(Channel, self._channel)
         refusal = self._transport.get_exception()
         raise refusal if isinstance(refusal, paramiko.ChannelException) else paramiko.ChannelException(0, "refused")
 

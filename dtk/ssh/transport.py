@@ -9,6 +9,7 @@ from threading import Event
 import gevent
 import paramiko
 from gevent.lock import Semaphore
+from paramiko.common import cMSG_GLOBAL_REQUEST
 
 LOGINS_AT_ONCE = 32
 """Maximum number of concurrent key exchanges and logins. They are CPU-bound: 300 at once would slow each other down
@@ -181,6 +182,27 @@ class Transport(paramiko.ServiceRequestingTransport):  # type: ignore[name-defin
             done.wait()
             if not self.is_active():
                 raise self.get_exception() or paramiko.SSHException("the key exchange failed")
+
+    def stop_thread(self) -> None:
+        """End the connection's own greenlet, and everything that waits for a reply of the server."""
+        super().stop_thread()
+        for event in [self.completion_event, *self.channel_events.values()]:
+            if event is not None:
+                event.set()
+
+    def ask_for_reply(self) -> None:
+        """Send a request, and wait until the server has replied to it or the connection has ended.
+
+        Paramiko would look ten times a second whether it has. Only one request may be pending.
+        """
+        self.completion_event = replied = Event()
+        message = paramiko.Message()
+        message.add_byte(cMSG_GLOBAL_REQUEST)
+        message.add_string("keepalive@openssh.com")
+        message.add_boolean(True)
+        self._send_user_message(message)
+        if self.is_active():
+            replied.wait()
 
     def _check_banner(self) -> None:
         try:

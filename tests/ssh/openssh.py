@@ -150,6 +150,11 @@ class OpenSsh:
             if child.name() == "sshd":
                 child.kill()
 
+    def pause(self) -> None:
+        """Stop the processes of all connections, as a hanging machine does."""
+        for process in self._listener.children(recursive=True):
+            process.suspend()
+
     def reboot(self) -> None:
         """Kill all processes of the machine at once, as a power cut does, and start it again."""
         os.killpg(self._process.pid, signal.SIGKILL)

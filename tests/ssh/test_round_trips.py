@@ -52,6 +52,21 @@ gevent.sleep(1)
 print("idle", flush=True)
 gevent.sleep(60)
 """
+CLOSED = f"""{_HEAD}
+connection = connect()
+connection.run("true", lambda *_: None)
+connection._ahead = None
+transport = connection._clients[-1].get_transport()
+print("stop", flush=True)
+sys.stdin.readline()
+waiting = [gevent.spawn(connection.run, "true", lambda *_: None), gevent.spawn(connection._ask_for_a_sign)]
+gevent.sleep(0.5)
+transport.close()
+gevent.joinall(waiting, timeout=20)
+late = gevent.spawn(connection._ask_for_a_sign)
+late.join(timeout=20)
+print([type(one.exception).__name__ for one in waiting], [one.ready() for one in (*waiting, late)], flush=True)
+"""
 _DELAY_SECONDS = 0.05
 
 
@@ -155,3 +170,17 @@ def test_a_login_that_waits_does_not_wake_up(lab: Lab, tmp_path: Path) -> None:
         accepted.sendall(b"SSH-2.0-silent\r\n")
         after(process, "")
         assert wakeups(process) < 10
+
+
+def test_whoever_waits_for_a_reply_learns_that_the_connection_was_closed(lab: Lab, tmp_path: Path) -> None:
+    with (
+        openssh_machines(lab, tmp_path) as machine,
+        client(CLOSED, (server := machine()).port, lab.key_file, tmp_path) as process,
+    ):
+        after(process, "")
+        server.pause()
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "['ConnectionLostError', 'NoneType'] [True, True, True]\n"
