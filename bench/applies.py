@@ -59,9 +59,9 @@ class Bench:
         """Delete the state of dtk's service."""
         shutil.rmtree(self.folder / "dtk/.dtk", ignore_errors=True)
 
-    def dtk(self, verb: str) -> Sample:
+    def dtk(self, verb: str, *options: str) -> Sample:
         """Run ``dtk VERB``: apply or converge."""
-        return command((DTK, verb, "b", "--yes"), self.folder / "dtk")
+        return command((DTK, verb, "b", "--yes", *options), self.folder / "dtk")
 
     def bare(self) -> Sample:
         """Do the work with the bare script."""
@@ -140,14 +140,14 @@ def real(folder: Path, rounds: int, ansible: str) -> str:
     return "".join(parts)
 
 
-def many(folder: Path) -> tuple[str, list[Curve]]:
-    """Return the table of many simulated machines, one run each, and the curves over their number."""
+def many(folder: Path, rounds: int) -> tuple[str, list[Curve]]:
+    """Return the table of many simulated machines beside the bare script, and the curves over their number."""
     rows, dtk, bare = [], [], []
     for count in MANY:
         with farm(folder / f"farm{count}", count, COMMAND_SECONDS) as machines:
             bench = Bench(folder / f"many{count}", machines, COMMANDS)
             bench.prepare()
-            taken = bench.rounds(1, {}, wiped=False)
+            taken = bench.rounds(rounds, {}, wiped=False)
         for line in rows_of(taken):
             rows.append([f"{count:,} nodes: {line[0]}", *line[1:]])
         dtk.append((count, median(taken["dtk converge, second"], "cpu") / count / 4 * 1000))

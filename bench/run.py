@@ -25,12 +25,13 @@ from bench.curves import Curve, picture
 from bench.hosts import can_serve
 from bench.logs import logs
 from bench.plans import plans
+from bench.scale import scale
 from bench.startup import startup
 from dtk import __version__
 
 RESULTS = Path(__file__).with_name("results.md")
 CURVES = Path(__file__).with_name("curves.svg")
-PARTS = ("startup", "plan", "log", "real", "many")
+PARTS = ("startup", "plan", "log", "real", "many", "scale")
 
 
 def machine() -> str:
@@ -80,7 +81,8 @@ def main() -> None:
     part("log", "Logs", lambda folder: logs(folder, given.rounds))
     if can_serve():
         part("real", "Applying, on real OpenSSH servers", lambda folder: real(folder, given.rounds, given.ansible))
-    part("many", "Many nodes: four commands of 50 ms", lambda folder: with_curves(many(folder)))
+    part("many", "Many nodes: four commands of 50 ms", lambda folder: with_curves(many(folder, given.rounds)))
+    part("scale", "Growth with the number of nodes", lambda folder: with_curves(scale(folder)))
     if curves:
         CURVES.write_text(picture(curves))
         lines += ["![curves](curves.svg)", ""]

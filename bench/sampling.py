@@ -17,11 +17,17 @@ MEASURED = Path(__file__).with_name("measured.py")
 
 @dataclass(frozen=True)
 class Sample:
-    """The cost of one run: ``wall`` and ``cpu`` seconds of all its processes, and the memory of the largest in MiB."""
+    """The cost of one run.
+
+    ``wall`` and ``cpu`` are seconds, of all its processes; ``peak`` is the memory of the largest process and ``memory``
+    that of all together, in MiB; ``files`` is how many files one process has open at most.
+    """
 
     wall: float
     cpu: float = 0.0
     peak: float = 0.0
+    memory: float = 0.0
+    files: int = 0
 
 
 Run = Callable[[], Sample]

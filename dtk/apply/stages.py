@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+import gevent
 from gevent.event import Event
 from gevent.pool import Group
 
@@ -14,6 +15,9 @@ from dtk.apply.nodes.machines import CHANGES, MachineBatch
 from dtk.apply.session.task_context import TaskContext
 from dtk.apply.steps import run_actions, run_step
 from dtk.model.plan import Stage, Step
+
+_LONGEST_BUSY_SECONDS = 0.05
+"""Another step starts after this time at the latest, in seconds, however busy this process is."""
 
 
 def run_stage(context: TaskContext, stage: Stage) -> str:
@@ -72,7 +76,17 @@ def _run_within(context: TaskContext, stage: Stage, steps: Sequence[Step], statu
         waiting.remove(step)
         window.enter(step)
         running.spawn(run, step)
+        _let_running_steps_go_on()
     running.join()
+
+
+def _let_running_steps_go_on() -> None:
+    """Wait, but not for long, until running steps have nothing to do at present, before another one starts.
+
+    Thousands that start at once and advance in turn need twice the memory, and a third more CPU time.
+    """
+    with gevent.Timeout(_LONGEST_BUSY_SECONDS, False):
+        gevent.idle()
 
 
 def _run_machine(context: TaskContext, step: Step, batch: MachineBatch) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,7 +16,9 @@ from dtk.ssh.passphrases import known_passphrases
 
 WORKER = "dtk.refresh.ask_worker"
 _PATIENCE = 120.0
-"""Time limit of the process, in seconds; the limit per machine is much lower."""
+"""Time limit of the process for each batch of machines, in seconds; the limit per machine is much lower."""
+_BATCH = 100
+"""How many machines are asked at once, as in ``dtk.refresh.ask_worker``."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,11 @@ def _answers(known_hosts: Path, connections: Mapping[str, Connection], script: s
     # Pass the request on standard input: other users could read a command line.
     request = json.dumps({**asked, "passphrases": known_passphrases()})
     command = [sys.executable, "-P", "-m", WORKER]
+    patience = _PATIENCE * math.ceil(len(connections) / _BATCH)
     try:
-        done = subprocess.run(command, input=request, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+        done = subprocess.run(command, input=request, capture_output=True, text=True, timeout=patience, check=False)
     except subprocess.TimeoutExpired:
-        raise DtkError(f"the target did not respond within {_PATIENCE:.0f} s") from None
+        raise DtkError(f"the target did not respond within {patience:.0f} s") from None
     if done.returncode:
         last = done.stderr.strip().rpartition("\n")[2]
         raise DtkError(f"could not check the machines: {last or f'exit code {done.returncode}'}")

@@ -18,7 +18,7 @@ from dtk.nodes.provider import Connection  # noqa: E402
 from dtk.nodes.reach import SILENT_SECONDS  # noqa: E402
 from dtk.refresh.known_hosts import UnchangedKnownHosts  # noqa: E402
 from dtk.ssh.connect import Patience, close_all, reach  # noqa: E402
-from dtk.ssh.host_keys import key_text  # noqa: E402
+from dtk.ssh.host_keys import KnownHosts, key_text  # noqa: E402
 from dtk.ssh.passphrases import unlock  # noqa: E402
 
 PATIENCE = Patience(overall=30.0, attempt=20.0, closed=2.0, silent=SILENT_SECONDS)
@@ -32,10 +32,10 @@ def main() -> int:
     """Run the request's script on all of its machines in parallel; print the output of each."""
     request = json.load(sys.stdin)
     unlock(request["passphrases"])
-    script, known_hosts = request["script"], Path(request["known_hosts"])
+    script, known_hosts = request["script"], UnchangedKnownHosts(Path(request["known_hosts"]))
     pool = Pool(AT_ONCE)
     asked = {
-        name: pool.spawn(ask, Connection(**connection), script, known_hosts)
+        name: pool.spawn(ask, Connection(**connection), script, known_hosts.copy())
         for name, connection in request["connections"].items()
     }
     pool.join(raise_error=True)
@@ -43,10 +43,10 @@ def main() -> int:
     return 0
 
 
-def ask(connection: Connection, script: str, known_hosts: Path) -> dict[str, str]:
+def ask(connection: Connection, script: str, known_hosts: KnownHosts) -> dict[str, str]:
     """Return what the script printed on a machine, or why the machine could not be reached."""
     try:
-        clients = reach(connection, UnchangedKnownHosts(known_hosts), PATIENCE, lambda _: None, is_new=False)
+        clients = reach(connection, known_hosts, PATIENCE, lambda _: None, is_new=False)
     except DtkError as error:
         return {"error": error.message, "hint": error.hint}
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,6 +27,12 @@ class UnchangedKnownHosts(KnownHosts):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         super()._refresh()
+
+    def copy(self) -> UnchangedKnownHosts:
+        """Return a view of the same file with new keys of its own: machines in two networks may have one address."""
+        made = copy.copy(self)
+        made._lines, made._by_host, made.unsettled = list(self._lines), dict(self._by_host), set(self.unsettled)
+        return made
 
     def _refresh(self) -> None:
         """Keep what was read first."""
