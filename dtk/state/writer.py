@@ -12,7 +12,7 @@ from pathlib import Path
 from dtk.disk.appended_file import AppendedFile, Sync
 from dtk.disk.files import sync_file, sync_folder
 from dtk.model.json_data import JsonObject
-from dtk.state.journal import change_record, has_change, settle_edits
+from dtk.state.change_record import change_record, has_change, settle_edits
 from dtk.state.model import State
 from dtk.state.portable import portable_record
 from dtk.state.store import journal_of, save_state

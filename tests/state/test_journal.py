@@ -20,7 +20,7 @@ from referencing import Registry, Resource
 from dtk.errors import DtkError
 from dtk.model.value import UNSET, Known
 from dtk.state import changes
-from dtk.state.journal import change_record
+from dtk.state.change_record import change_record
 from dtk.state.model import Applied, NodeState, State, Unfinished
 from dtk.state.store import load_state, new_state, save_state
 from dtk.state.writer import StateStore
