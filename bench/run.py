@@ -58,11 +58,13 @@ def main() -> None:
     lines = [
         "# How fast dtk is",
         "",
-        "Written by `bench/run`. Medians; a ratio is of runs that took turns, with its",
+        f"Written by `bench/run`. Medians of {given.rounds} rounds; a ratio is of runs that took turns, with its smallest"
+        " and largest; CPU and peak are of the whole process tree and of its largest process.",
+        "",
+        machine(),
+        *([given.note] if given.note else []),
         "",
     ]
-    lines[2] += " smallest and largest; CPU and peak are of the whole process tree and of its largest process."
-    lines += [machine(), given.note, ""]
 
     def part(name: str, title: str, make: Callable[[Path], str]) -> None:
         if given.only and name not in given.only:
