@@ -58,8 +58,8 @@ def main() -> None:
     lines = [
         "# How fast dtk is",
         "",
-        f"Written by `bench/run`. Medians of {given.rounds} rounds; a ratio is of runs that took turns, with its smallest"
-        " and largest; CPU and peak are of the whole process tree and of its largest process.",
+        f"Written by `bench/run`. Medians of {given.rounds} rounds; a ratio is of runs that took turns, with its"
+        " smallest and largest; CPU and peak are of the whole process tree and of its largest process.",
         "",
         machine(),
         *([given.note] if given.note else []),

@@ -35,16 +35,16 @@ class Exchange:
             _Reader(channel.recv_stderr, OwnOutput(delimiter, lambda chunk: give("stderr", chunk))),
         )
         pieces = (stdin,) if isinstance(stdin, bytes) else stdin
-        self._sent_at = 0.0
+        self._began_to_send = 0.0
         self._feeder = gevent.spawn(self._send, chain((delimiter.around(command),), pieces))
 
     def _send(self, pieces: Iterator[bytes]) -> Exception | None:
         """Send the command and its standard input; return the error if the input cannot be read on this side."""
+        self._began_to_send = time.monotonic()
         try:
             for piece in pieces:
                 if not _is_sent(self.channel, piece):
                     return None
-                self._sent_at = self._sent_at or time.monotonic()
         except Exception as error:  # whatever the caller's input raises is re-raised where the command is awaited
             return error
         self.channel.shutdown_write()
@@ -52,8 +52,8 @@ class Exchange:
 
     @property
     def seconds_since_sent(self) -> float:
-        """The time since the command was sent; 0 while it has not been."""
-        return time.monotonic() - self._sent_at if self._sent_at else 0.0
+        """The time since the command was sent; 0 while this process has not got round to it."""
+        return time.monotonic() - self._began_to_send if self._began_to_send else 0.0
 
     @property
     def arrived(self) -> tuple[int, ...]:
