@@ -11,7 +11,8 @@ from bench.sampling import Sample, table
 from bench.work import COMMANDS
 
 SIZES = (100, 300, 1_000, 3_000, 10_000)
-SHARDS = (1, 2)
+RUNS = (("apply", 1), ("converge", 1), ("converge", 2))
+"""The commands, in order, and how many processes hold the connections."""
 HEAD = (
     *("nodes", "workers", "", "wall s", "CPU s", "CPU ms for a node's operation", "memory MiB", "open files"),
     *("log MB", "plan.json MB", "state.json MB"),
@@ -27,13 +28,11 @@ def scale(folder: Path) -> tuple[str, list[Curve]]:
         with farm(folder / f"farm{count}", count, COMMAND_SECONDS) as machines:
             bench = Bench(folder / f"scale{count}", machines, COMMANDS)
             bench.prepare()
-            for shards in SHARDS:
-                bench.forget()
-                for number, verb in enumerate(("apply", "converge"), start=1):
-                    sample = bench.dtk(verb, "--workers", str(shards))
-                    sizes = _sizes(bench.folder / "dtk/.dtk/services/b", number)
-                    rows.append(_row(count, shards, verb, sample, sizes))
-                    taken.setdefault((shards, verb), []).append((count, sample, sizes[0]))
+            for number, (verb, shards) in enumerate(RUNS, start=1):
+                sample = bench.dtk(verb, "--workers", str(shards))
+                sizes = _sizes(bench.folder / "dtk/.dtk/services/b", number)
+                rows.append(_row(count, shards, verb, sample, sizes))
+                taken.setdefault((shards, verb), []).append((count, sample, sizes[0]))
     return table(HEAD, rows), _curves(taken)
 
 
@@ -51,7 +50,7 @@ def _sizes(service: Path, task: int) -> list[float]:
 
 def _curves(taken: dict[tuple[int, str], list[tuple[int, Sample, float]]]) -> list[Curve]:
     curves = []
-    for shards in SHARDS:
+    for shards in (1, 2):
         runs = taken[shards, "converge"]
         of = f", {shards} worker{'s' if shards > 1 else ''}"
         curves.append(Curve(f"converge: wall s{of}", [(count, one.wall) for count, one, _ in runs]))

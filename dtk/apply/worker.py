@@ -11,12 +11,14 @@ from dtk.ssh.cooperative import patch_standard_library
 
 patch_standard_library()  # before the other imports
 
+import json  # noqa: E402
 import os  # noqa: E402
 import resource  # noqa: E402
 import signal  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
+from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import gevent  # noqa: E402
@@ -35,16 +37,19 @@ from dtk.apply.worker_ahead import CANCEL_SIGNALS, wait_for_task  # noqa: E402
 from dtk.errors import DtkError, LockedError, refused_by_machine  # noqa: E402
 from dtk.events.log import EventLog  # noqa: E402
 from dtk.model import settings  # noqa: E402
-from dtk.model.executor import Executor, from_word  # noqa: E402
+from dtk.model.executor import from_word  # noqa: E402
 from dtk.model.names import ASSEMBLY_WIDE  # noqa: E402
 from dtk.model.plan import Plan  # noqa: E402
 from dtk.nodes import targets  # noqa: E402
 from dtk.nodes.provider import ServiceIdentity  # noqa: E402
 from dtk.nodes.remembered_keys import state_keys  # noqa: E402
 from dtk.plan.document import from_text  # noqa: E402
+from dtk.ssh.asking import KeptConnections, ask_all  # noqa: E402
 from dtk.ssh.connect import Patience  # noqa: E402
+from dtk.ssh.connections import Connections  # noqa: E402
 from dtk.ssh.host_keys import KnownHosts  # noqa: E402
 from dtk.ssh.passphrases import unlock_from  # noqa: E402
+from dtk.ssh.question import read_question  # noqa: E402
 from dtk.ssh.shards.connections import connections_for  # noqa: E402
 from dtk.state.lock import adopt, this_process  # noqa: E402
 from dtk.state.store import load_state  # noqa: E402
@@ -64,8 +69,9 @@ def main(arguments: list[str]) -> int:
 
     The exit codes, from docs/architecture.md: 0 done, 1 failed, 4 superseded by another holder, 6 cancelled.
     """
+    kept = KeptConnections()
     if len(arguments) == _WORDS_AHEAD:
-        arguments = wait_for_task(int(arguments[1]))
+        arguments = wait_for_task(int(arguments[1]), partial(_answer, kept))
         if not arguments:
             return 0
     unlock_from(sys.stdin.fileno())
@@ -87,7 +93,8 @@ def main(arguments: list[str]) -> int:
         journal = Journal(log, redactor, lambda: stopping.stop("failed"))
         try:
             plan = from_text((folder / PLAN_FILE).read_text(encoding="utf-8"), str(folder / PLAN_FILE))
-            context = make_context(folder, plan, journal, redactor, stopping, executor, link)
+            connections = connections_for(len(_nodes_of(plan)), executor, str(folder), kept)
+            context = make_context(folder, plan, journal, redactor, stopping, connections, link)
             handle_signals(context)
             status = run_task(context)
         except Exception as error:
@@ -102,6 +109,11 @@ def main(arguments: list[str]) -> int:
     if is_gone and code == EXIT_CODES["succeeded"]:
         remove_service(workspace, service)
     return code
+
+
+def _answer(kept: KeptConnections, question: str) -> str:
+    """Return the answers of machines to a question, as JSON; keep the connections to them."""
+    return json.dumps(ask_all(read_question(question), kept))
 
 
 def link_to_shipper(descriptor: int, stopping: Stopping) -> WorkerLink:
@@ -151,7 +163,7 @@ def make_context(
     journal: Journal,
     redactor: Redactor,
     stopping: Stopping,
-    executor: Executor,
+    connections: Connections,
     link: WorkerLink | None = None,
 ) -> TaskContext:
     """Return the task of a folder with all its tools, without open connections."""
@@ -164,7 +176,6 @@ def make_context(
     target = planned_target(plan.target)
     provider, known_hosts = targets.provider_for(target, workspace), KnownHosts(workspace.known_hosts(plan.service))
     known_hosts.take_over(state_keys(provider, state))
-    nodes = {leaf.node for leaf in plan.leaves()} - {ASSEMBLY_WIDE}
     return TaskContext(
         plan=plan,
         number=number,
@@ -173,15 +184,19 @@ def make_context(
         journal=journal,
         redactor=redactor,
         stopping=stopping,
-        engine=Engine(sorted(nodes), redactor.holds_secret),
+        engine=Engine(sorted(_nodes_of(plan)), redactor.holds_secret),
         provider=provider,
         identity=ServiceIdentity(plan.service, state.lineage, folder, number, plan.workspace, state.origin),
         known_hosts=known_hosts,
         patience=Patience(overall=settings.number(target.settings, "connect_timeout", Patience.overall)),
-        connections=connections_for(len(nodes), executor, str(task_folder)),
+        connections=connections,
         link=link,
         team_keys=read_team_keys(target, workspace.root),
     )
+
+
+def _nodes_of(plan: Plan) -> set[str]:
+    return {leaf.node for leaf in plan.leaves()} - {ASSEMBLY_WIDE}
 
 
 def handle_signals(context: TaskContext) -> None:

@@ -1,7 +1,8 @@
 """A worker that is started before its task is known: it loads its modules while the plan is made.
 
 It holds no lock and knows no plan until it receives its task over a socket, together with the lock's descriptor.
-If the socket is closed without a task, it exits without having done anything.
+Meanwhile it may be asked to run a script on machines, and keeps the connections for the task. If the socket is closed
+without a task, it exits without having done anything else.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dtk.ssh.question import Question, question_text
 from dtk.state.workspace import Workspace
 
 WORKER = "dtk.apply.worker"
 CANCEL_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _MESSAGE_BYTES = 65536
+MOST_ASKED = 250
+"""Number of machines that the worker asks: more belong to tasks whose connections other processes hold."""
 
 
 class WorkerAhead:
@@ -32,6 +36,28 @@ class WorkerAhead:
         self._mine, its = socket.socketpair()
         with its:
             self.process = spawn([str(tasks), str(its.fileno())], workspace, subprocess.DEVNULL, [its.fileno()])
+
+    def ask(self, question: Question, seconds: float) -> str | None:
+        """Have the worker run a script on machines, and keep its connections to them for the task.
+
+        Args:
+            question: the script and the machines.
+            seconds: how long to wait for the answers.
+
+        Returns:
+            The answers as a line of JSON, None if the worker is gone or there are too many machines for it.
+        """
+        if len(question.connections) > MOST_ASKED:
+            return None
+        self._mine.settimeout(seconds)
+        try:
+            self._mine.sendall(question_text(question).encode() + b"\n")
+            with self._mine.makefile("r", encoding="utf-8") as answers:
+                return answers.readline() or None
+        except OSError:
+            return None
+        finally:
+            self._mine.settimeout(None)
 
     def begin(self, folder: Path, lock: int, words: list[str], log: int, asked: int) -> bool:
         """Send the worker its task.
@@ -97,13 +123,22 @@ def spawn(
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def wait_for_task(descriptor: int) -> list[str]:
+def wait_for_task(descriptor: int, answer: Callable[[str], str]) -> list[str]:
     """Return the arguments of a normally started worker once the task arrives, [] if there is no task.
 
     Redirect the worker's output to the task's file.
+
+    Args:
+        descriptor: the socket of the process that started this one.
+        answer: returns the line that answers a question's line.
     """
     with socket.socket(fileno=descriptor) as told:
         message, received, *_ = socket.recv_fds(told, _MESSAGE_BYTES, 3)
+        while message and not received:
+            while not message.endswith(b"\n"):
+                message += told.recv(_MESSAGE_BYTES)
+            told.sendall(answer(message.decode()).encode() + b"\n")
+            message, received, *_ = socket.recv_fds(told, _MESSAGE_BYTES, 3)
         if not message:
             return []
         while more := told.recv(_MESSAGE_BYTES):

@@ -78,7 +78,7 @@ class Change(Holding):
         ask_passphrases_for(inputs)
         service_target = ServiceOnTarget(inputs.workspace, inputs.service.name, self.found, inputs.target)
         warn = None if strict else lambda text: typer.echo(f"warning: {text}", err=True)
-        refuse_unknown(service_target, inputs.state, warn)
+        refuse_unknown(service_target, inputs.state, warn, self.ahead)
 
 
 def confirm(question: str) -> None:

@@ -7,18 +7,20 @@ import math
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+from dtk.apply.worker_ahead import WorkerAhead
 from dtk.errors import DtkError
 from dtk.nodes.provider import Ask, Connection
 from dtk.ssh.passphrases import known_passphrases
+from dtk.ssh.question import Answer, Question, question_text
 
 WORKER = "dtk.refresh.ask_worker"
 _PATIENCE = 120.0
 """Time limit of the process for each batch of machines, in seconds; the limit per machine is much lower."""
 _BATCH = 100
-"""How many machines are asked at once, as in ``dtk.refresh.ask_worker``."""
+"""How many machines are asked at once, as in ``dtk.ssh.asking``."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,18 @@ class Contact:
     host_key: str
 
 
-def asking(known_hosts: Path) -> Ask:
-    """Return a function that runs a script on machines, using a file of pinned host keys without adding to it."""
+def asking(known_hosts: Path, ahead: WorkerAhead | None = None) -> Ask:
+    """Return a function that runs a script on machines, using a file of pinned host keys without adding to it.
+
+    Args:
+        known_hosts: the file.
+        ahead: a worker that waits for its task: it asks, and keeps the connections.
+    """
 
     def ask(connections: Mapping[str, Connection], script: str) -> Mapping[str, str | DtkError]:
         if not connections:
             return {}
-        answers = _answers(known_hosts, connections, script)
+        answers = _answers(known_hosts, connections, script, ahead)
         return {name: _error(answer) or answer["printed"] for name, answer in answers.items()}
 
     return ask
@@ -53,13 +60,16 @@ def contact(known_hosts: Path, connection: Connection, script: str) -> Contact:
     return Contact(answer["printed"], answer["host_key"])
 
 
-def _answers(known_hosts: Path, connections: Mapping[str, Connection], script: str) -> dict[str, dict[str, str]]:
-    documents = {name: asdict(one) for name, one in connections.items()}
-    asked = {"known_hosts": str(known_hosts), "script": script, "connections": documents}
-    # Pass the request on standard input: other users could read a command line.
-    request = json.dumps({**asked, "passphrases": known_passphrases()})
-    command = [sys.executable, "-P", "-m", WORKER]
+def _answers(
+    known_hosts: Path, connections: Mapping[str, Connection], script: str, ahead: WorkerAhead | None = None
+) -> dict[str, Answer]:
+    # Pass the question on standard input or over a socket: other users could read a command line.
+    question = Question(script, known_hosts, connections, known_passphrases())
     patience = _PATIENCE * math.ceil(len(connections) / _BATCH)
+    if ahead and (answered := ahead.ask(question, patience)):
+        return dict(json.loads(answered))
+    command = [sys.executable, "-P", "-m", WORKER]
+    request = question_text(question)
     try:
         done = subprocess.run(command, input=request, capture_output=True, text=True, timeout=patience, check=False)
     except subprocess.TimeoutExpired:
@@ -70,5 +80,5 @@ def _answers(known_hosts: Path, connections: Mapping[str, Connection], script: s
     return dict(json.loads(done.stdout))
 
 
-def _error(answer: Mapping[str, str]) -> DtkError | None:
+def _error(answer: Answer) -> DtkError | None:
     return DtkError(answer["error"], hint=answer.get("hint", "")) if "error" in answer else None

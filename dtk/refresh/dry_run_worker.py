@@ -40,11 +40,11 @@ from dtk.nodes.remembered_keys import state_keys  # noqa: E402
 from dtk.nodes.targets import provider_for  # noqa: E402
 from dtk.refresh.component_drift import drift_of  # noqa: E402
 from dtk.refresh.dry_run_request import DryRunRequest, request_of, to_line  # noqa: E402
-from dtk.refresh.known_hosts import UnchangedKnownHosts  # noqa: E402
 from dtk.refresh.read_only_session import ReadOnlyConnector  # noqa: E402
 from dtk.ssh.connect import Patience  # noqa: E402
 from dtk.ssh.connections import OwnConnections  # noqa: E402
 from dtk.ssh.passphrases import unlock  # noqa: E402
+from dtk.ssh.unchanged_hosts import UnchangedKnownHosts  # noqa: E402
 from dtk.state.identity import short_lineage  # noqa: E402
 from dtk.state.model import State  # noqa: E402
 from dtk.state.store import load_state, new_state  # noqa: E402

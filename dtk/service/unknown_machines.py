@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from dtk.apply.nodes.facts import SCRIPT, read_facts
+from dtk.apply.worker_ahead import WorkerAhead
 from dtk.errors import DtkError
 from dtk.model.target import Target
 from dtk.nodes.mark_errors import UnaskedError
@@ -48,8 +49,8 @@ class ServiceOnTarget:
         return ServiceIdentity(self.name, ids.service, folder, workspace=workspace, origin=self.origin)
 
 
-def find_unknown(service: ServiceOnTarget) -> Sequence[MarkedMachine]:
-    """Return the machines of a service that its local state does not know.
+def find_unknown(service: ServiceOnTarget, ahead: WorkerAhead | None = None) -> Sequence[MarkedMachine]:
+    """Return the machines of a service that its local state does not know; ``ahead`` is as in ``refuse_unknown``.
 
     Raises:
         DtkError: the target can't be queried.
@@ -57,7 +58,7 @@ def find_unknown(service: ServiceOnTarget) -> Sequence[MarkedMachine]:
     provider = provider_for(service.target, service.workspace)
     state = load_state(service.workspace.state_file(service.name))
     known = {node.id for node in state.nodes.values()} if state else set()
-    ask = asking(service.workspace.known_hosts(service.name))
+    ask = asking(service.workspace.known_hosts(service.name), ahead)
     try:
         found = provider.find_service(service.identity, ask)
     except UnaskedError as error:
@@ -66,13 +67,19 @@ def find_unknown(service: ServiceOnTarget) -> Sequence[MarkedMachine]:
     return [one for one in found if one.id not in known]
 
 
-def refuse_unknown(service: ServiceOnTarget, state: State, warn: Callable[[str], None] | None = None) -> None:
+def refuse_unknown(
+    service: ServiceOnTarget,
+    state: State,
+    warn: Callable[[str], None] | None = None,
+    ahead: WorkerAhead | None = None,
+) -> None:
     """Refuse to begin a first state of a service here if machines of it exist.
 
     Args:
         service: the service.
         state: its local state; if it knows or has requested a machine, it is not the first one, and nothing is queried.
         warn: called with a message about machines that could not be queried; without it, that is an error.
+        ahead: a worker that waits for its task: it asks the machines, and keeps the connections.
 
     Raises:
         UnknownMachinesError: machines exist.
@@ -81,7 +88,7 @@ def refuse_unknown(service: ServiceOnTarget, state: State, warn: Callable[[str],
     if any(node.id or node.attributes for node in state.nodes.values()):
         return
     try:
-        machines = _made_elsewhere(find_unknown(service), state)
+        machines = _made_elsewhere(find_unknown(service, ahead), state)
     except UnaskedError as error:
         if found := _made_elsewhere(error.found, state):
             raise unknown_error(service, found) from None

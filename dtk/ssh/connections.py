@@ -34,6 +34,13 @@ class NodeConnection(Protocol):
         """Close the connection; processes on the node that use it continue to run."""
 
 
+class OpenedBefore(Protocol):
+    """Connections that were opened before the task, in ``dtk.ssh.asking``."""
+
+    def take(self, connection: Connection, known: KnownHosts) -> list[paramiko.SSHClient] | None:
+        """Return the client of an open connection, None if there is none; its host key is checked or pinned."""
+
+
 class Connections(Protocol):
     """What opens connections to nodes and holds them."""
 
@@ -56,6 +63,10 @@ class Connections(Protocol):
 class OwnConnections:
     """Connections that this process holds itself."""
 
+    def __init__(self, kept: OpenedBefore | None = None) -> None:
+        """``kept`` has connections that are open already."""
+        self._kept = kept
+
     def open(
         self,
         node: str,
@@ -66,8 +77,9 @@ class OwnConnections:
         *,
         is_new: bool,
     ) -> NodeConnection:
-        """Connect to a node."""
-        return SshConnection(node, reach(connection, known, patience, waiting, is_new=is_new))
+        """Connect to a node, or take the connection to it that is open."""
+        clients = self._kept.take(connection, known) if self._kept else None
+        return SshConnection(node, clients or reach(connection, known, patience, waiting, is_new=is_new))
 
     def end(self) -> None:
         """Do nothing: closed connections leave nothing behind in this process."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 from pathlib import Path
 
+import asyncssh
 import psutil
 
 from dtk.apply.worker_ahead import WorkerAhead, worker_ahead
+from dtk.nodes.provider import Connection
+from dtk.nodes.remembered_keys import host_entry
+from dtk.ssh.host_keys import KnownHosts
+from dtk.ssh.question import Question
 from dtk.state.lock import acquire
 from tests.apply.lab import SERVICE, Lab, action, run, stage
 from tests.support.waiting import eventually
@@ -72,6 +79,59 @@ def test_a_task_goes_to_another_worker_when_the_one_that_waited_is_gone(lab: Lab
         started = lab.start(stage(1, action("n1", "m::c", run("echo done"))), ahead=ahead)
     assert started.process is not ahead.process
     assert lab.result(started).exit_code == 0
+
+
+def other_key() -> str:
+    public = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    return " ".join(public.split()[:2])
+
+
+def question(lab: Lab, node: str) -> Question:
+    """Return the question for its name to a node, with the connection that the task will use."""
+    connection = Connection(**lab.state.nodes[node].connection)  # type: ignore[arg-type] # JSON
+    return Question("echo I am here", lab.workspace.root / "none", {node: connection}, {})
+
+
+def test_a_task_takes_the_connections_over_which_its_worker_asked(lab: Lab) -> None:
+    server = lab.add_node("n1")
+    with worker_ahead(lab.workspace, SERVICE, wanted=True) as ahead:
+        assert ahead
+        answer = ahead.ask(question(lab, "n1"), 60)
+        assert answer
+        assert json.loads(answer)["n1"]["printed"] == "I am here\n"
+        assert server.logins == 1
+        started = lab.start(stage(1, action("n1", "m::c", run("echo done"))), ahead=ahead)
+    assert lab.result(started).exit_code == 0
+    assert server.logins == 1
+    assert "ssh-" in lab.workspace.known_hosts(SERVICE).read_text()
+
+
+def test_a_connection_to_a_machine_with_another_host_key_is_not_taken(lab: Lab) -> None:
+    server = lab.add_node("n1")
+    entry = host_entry(server.host, server.port)
+    KnownHosts(lab.workspace.known_hosts(SERVICE)).pin_line(entry, other_key())
+    with worker_ahead(lab.workspace, SERVICE, wanted=True) as ahead:
+        assert ahead
+        assert ahead.ask(question(lab, "n1"), 60)
+        started = lab.start(stage(1, action("n1", "m::c", run("echo done"))), ahead=ahead)
+    result = lab.result(started)
+    assert result.exit_code == 1
+    assert "the host key of" in result.step("1.1")["error"]["message"]
+    assert server.logins == 1
+
+
+def test_a_machine_that_can_not_be_asked_is_named(lab: Lab) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        closed = free.getsockname()[1]
+    none = lab.workspace.root / "none"
+    with worker_ahead(lab.workspace, SERVICE, wanted=True) as ahead:
+        assert ahead
+        answer = ahead.ask(Question("true", none, {"n1": Connection("127.0.0.1", closed, "x")}, {}), 60)
+        assert answer
+        assert "no SSH connection to 127.0.0.1" in json.loads(answer)["n1"]["error"]
+        ahead.process.kill()
+        ahead.process.wait()
+        assert ahead.ask(Question("true", none, {}, {}), 60) is None
 
 
 def files_in(folder: Path) -> set[str]:

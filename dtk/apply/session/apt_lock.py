@@ -12,9 +12,9 @@ LOCK_SECONDS = 300
 # /proc/locks lists the file of every lock, so that neither root's rights nor a program like fuser is needed.
 WAIT_FOR_LOCKS = r"""
 packages_are_locked() {
-    for lock in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
-        inode=$(stat -c %i "$lock" 2>/dev/null) && grep -q ":$inode " /proc/locks 2>/dev/null && return 0
-    done
+    inodes=$(stat -c ':%i ' /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock \
+        /var/cache/apt/archives/lock 2>/dev/null)
+    [ -n "$inodes" ] && grep -qF "$inodes" /proc/locks 2>/dev/null && return 0
     case $(systemctl is-active apt-daily.service apt-daily-upgrade.service 2>/dev/null) in
         *activating*) return 0 ;;
     esac

@@ -16,7 +16,7 @@ from dtk.nodes.provider import Connection
 from dtk.nodes.remembered_keys import host_entry, host_line
 from dtk.ssh.channels import ConnectionLostError, Ended
 from dtk.ssh.connect import Patience, Waiting, jump_connections
-from dtk.ssh.connections import Connections, NodeConnection, OwnConnections
+from dtk.ssh.connections import Connections, NodeConnection, OpenedBefore, OwnConnections
 from dtk.ssh.exchange import GiveBytes, Input
 from dtk.ssh.host_keys import KnownHosts, key_of_text, key_text
 from dtk.ssh.private_keys import UnreachableError, key_file
@@ -27,7 +27,7 @@ NODES_A_SHARD = 150
 """Minimum number of nodes per process that ``auto`` starts. Estimated, not measured: it should outweigh the start."""
 
 
-def connections_for(nodes: int, executor: Executor, owner: str) -> Connections:
+def connections_for(nodes: int, executor: Executor, owner: str, kept: OpenedBefore | None = None) -> Connections:
     """Return what holds the connections of a task.
 
     Args:
@@ -36,11 +36,12 @@ def connections_for(nodes: int, executor: Executor, owner: str) -> Connections:
             calling process alone; 0 means as many as this process may use cores, but not more than there are
             ``NODES_A_SHARD`` nodes for each.
         owner: names the task in process lists.
+        kept: connections that the calling process has open already.
     """
     if executor.dask is not None:
         return ShardConnections(max(executor.workers, 1), owner, executor)
     count = executor.workers or min(_cores(), nodes // NODES_A_SHARD)
-    return ShardConnections(count, owner, executor) if count > 1 else OwnConnections()
+    return ShardConnections(count, owner, executor) if count > 1 else OwnConnections(kept)
 
 
 def _cores() -> int:
