@@ -58,5 +58,5 @@ def _curves(taken: dict[tuple[int, str], list[tuple[int, Sample, float]]]) -> li
         curves.append(Curve(f"converge: memory MiB{of}", [(count, one.memory) for count, one, _ in runs]))
     runs = taken[1, "converge"]
     curves.append(Curve("open files of a process, 1 worker", [(count, one.files) for count, one, _ in runs]))
-    curves.append(Curve("log MB", [(count, log) for count, _, log in runs]))
+    curves.append(Curve("converge: log MB", [(count, log) for count, _, log in runs]))
     return curves
