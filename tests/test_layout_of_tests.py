@@ -41,3 +41,13 @@ def test_a_conftest_holds_fixtures_hooks_and_what_only_they_use(path: Path) -> N
     found = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     public = [node for node in found if not node.name.startswith(("_", "pytest_"))]
     assert [node.name for node in public if not any("fixture" in ast.unparse(one) for one in node.decorator_list)] == []
+
+
+def test_no_module_changes_the_environment_of_all_tests_when_it_is_imported() -> None:
+    wrong = {
+        f"{path.relative_to(TESTS)}:{node.lineno}"
+        for path in FILES
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign | ast.Expr | ast.AugAssign) and ast.unparse(node).startswith("os.environ")
+    }
+    assert wrong == set()

@@ -11,6 +11,7 @@ are kept and named.
 from __future__ import annotations
 
 import argparse
+import os
 import json
 import random
 import struct
@@ -69,7 +70,8 @@ def fuzz_one(name: str, inputs: int, seed: int, folder: Path) -> None:
     import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415 - of this form alone
 
     with atheris.instrument_imports(include=["dtk"]):
-        from tests.reliability.fuzz_targets import TARGETS  # noqa: PLC0415
+        from tests.reliability.fuzz_targets import NO_CACHE, TARGETS  # noqa: PLC0415
+    os.environ.update(NO_CACHE)
     fuzzed, tally = TARGETS[name], Tally(folder)
     seeds, corpus = fuzzed.seeds(), folder / "corpus"
     corpus.mkdir(exist_ok=True)

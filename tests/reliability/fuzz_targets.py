@@ -72,8 +72,8 @@ def _memory() -> Path:
 
 
 FOLDER = _memory()
-# The cache of valid documents is in the user's cache folder; here it is disabled.
-os.environ["XDG_CACHE_HOME"] = os.devnull
+NO_CACHE = {"XDG_CACHE_HOME": os.devnull}
+"""The environment without a cache of valid documents, for the process or the test that reads inputs."""
 
 
 def file_of(data: bytes, name: str) -> Path:

@@ -10,7 +10,7 @@ import random
 
 import pytest
 
-from tests.reliability.fuzz_targets import TARGETS, Fuzzed
+from tests.reliability.fuzz_targets import NO_CACHE, TARGETS, Fuzzed
 from tests.reliability.mutations import mutated
 
 EFFORT = 6000
@@ -18,7 +18,9 @@ EFFORT = 6000
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_any_bytes_are_read_or_refused_by_name(name: str) -> None:
+def test_any_bytes_are_read_or_refused_by_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in NO_CACHE.items():
+        monkeypatch.setenv(variable, value)
     fuzzed: Fuzzed = TARGETS[name]
     chance, seeds = random.Random(name), fuzzed.seeds()
     for data in [*seeds, *(mutated(seeds, chance) for _ in range(max(EFFORT // fuzzed.cost, 20)))]:
