@@ -48,8 +48,16 @@ def node_facts(session: NodeSession, known: dict[str, object]) -> dict[str, obje
     answer = session.ask(Prepared.script("read the facts of the machine", SCRIPT, mark), mark)
     if answer.code != 0:
         raise DtkError(f"{session.node} has no working shell: " + " ".join((*answer.stdout, *answer.stderr)[-3:]))
-    printed = "\n".join(answer.stdout)
-    check_programs(printed, session.node)
+    return facts_in("\n".join(answer.stdout), session.node, known)
+
+
+def facts_in(printed: str, node: str, known: Mapping[str, object]) -> dict[str, object]:
+    """Return a node's attributes from the output of ``SCRIPT``, as ``node_facts`` does.
+
+    Raises:
+        DtkError: the node lacks programs.
+    """
+    check_programs(printed, node)
     return read_facts(printed, known)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import gevent
 
+from dtk.apply.nodes.facts import SCRIPT
 from dtk.apply.reporting.reporter import StepReporter
 from dtk.apply.session.apt_lock import LOCK_SECONDS, WAIT_FOR_LOCKS
 from dtk.apply.session.node_session import NodeSession, Prepared
@@ -19,6 +20,7 @@ _FAILED = 1
 """Exit code of cloud-init for a failure; 2 means that it continued after a recoverable error."""
 _BOOTED = "booted"
 _BUSY = "busy"
+_FACTS = "facts:"
 _WAIT = f"""
 if command -v cloud-init >/dev/null 2>&1; then
     cloud-init status --wait >/dev/null 2>&1 || code=$?
@@ -43,10 +45,11 @@ class FirstBoot:
     """What a machine reports at the end of its first boot.
 
     ``host_keys`` are its public host keys (``ssh-ed25519 AAAA…``) if cloud-init ran, since it may have generated new
-    ones; None if it did not run.
+    ones; None if it did not run. ``facts`` is the output of ``dtk.apply.nodes.facts.SCRIPT``.
     """
 
     host_keys: frozenset[str] | None
+    facts: str
 
 
 def await_first_boot(session: NodeSession, reporter: StepReporter, *, has_user_data: bool, is_made: bool) -> FirstBoot:
@@ -59,24 +62,30 @@ def await_first_boot(session: NodeSession, reporter: StepReporter, *, has_user_d
         is_made: dtk created the machine, and may configure its apt to wait for the lock.
 
     Raises:
-        DtkError: cloud-init failed on a node with user data, or timed out.
+        DtkError: cloud-init failed on a node with user data, or timed out; the node has no working shell.
     """
     node = session.node
     reporter.waiting(f"waiting for cloud-init and automatic updates on {node}")
     mark = session.next_mark(as_root=False)
     late = DtkError(f"cloud-init on {node} did not finish within {LONGEST} s", hint=_hint(node))
-    script = _WAIT + (_APT_WAITS if is_made else "") + 'exit "${code:-0}"\n'
+    # In one command: it saves a round trip for each machine.
+    facts = f"echo {_FACTS}\n(\n{SCRIPT.decode()})\n"
+    script = _WAIT + (_APT_WAITS if is_made else "") + facts + 'exit "${code:-0}"\n'
     with gevent.Timeout(LONGEST, late):
         answer = session.ask(Prepared.script("cloud-init status", script.encode(), mark), mark)
-    if _BUSY in answer.stdout:
+    if _FACTS not in answer.stdout:
+        raise DtkError(f"{node} has no working shell: " + " ".join((*answer.stdout, *answer.stderr)[-3:]))
+    at = answer.stdout.index(_FACTS)
+    boot, printed_facts = answer.stdout[:at], answer.stdout[at + 1 :]
+    if _BUSY in boot:
         reporter.output("stderr", f"automatic updates hold apt's lock after {UPDATES_SECONDS} s: apt waits for them")
     if answer.code == _FAILED:
         printed = "; ".join(line.strip() for line in answer.stderr if line.strip())
         if has_user_data:
             raise DtkError(f"cloud-init failed on {node}: {printed}", hint=_hint(node))
         reporter.output("stderr", f"cloud-init failed: {printed}")
-    keys = frozenset(" ".join(line.split()[:2]) for line in answer.stdout)
-    return FirstBoot(keys if _BOOTED in answer.stdout else None)
+    keys = frozenset(" ".join(line.split()[:2]) for line in boot)
+    return FirstBoot(keys if _BOOTED in boot else None, "\n".join(printed_facts))
 
 
 def _hint(node: str) -> str:

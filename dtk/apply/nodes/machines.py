@@ -10,8 +10,8 @@ from functools import reduce
 import gevent
 from gevent.event import AsyncResult
 
-from dtk.apply.nodes.facts import are_known, node_facts
-from dtk.apply.nodes.first_boot import await_first_boot
+from dtk.apply.nodes.facts import are_known, facts_in, node_facts
+from dtk.apply.nodes.first_boot import FirstBoot, await_first_boot
 from dtk.apply.nodes.membership import deregister, note_membership, register
 from dtk.apply.reporting.failure import StepStopped
 from dtk.apply.reporting.reporter import StepReporter
@@ -79,19 +79,21 @@ class MachineBatch:
         if step.type in _MET:
             session = self._context.session(step.node)
             session.begin_step(reporter, self._context.step_mark(step.number))
-            if step.type == "create_node" and not are_known(record.attributes):
-                self._boot(step, record, session, reporter)
+            known = dict(record.attributes)
+            if step.type == "create_node" and not are_known(known):
+                facts = facts_in(self._boot(step, record, session, reporter).facts, step.node, known)
             else:
                 session.connect(is_new=True)
                 if step.type == "create_node":
                     self._claim(step, session)
-            attributes = {**node_facts(session, dict(record.attributes)), **self._pinned_key(record)}
-            known = state_of(replace(record, attributes=attributes))
-            self._context.change_state(lambda state: changes.with_node(state, step.node, known))
+                facts = node_facts(session, known)
+            attributes = {**facts, **self._pinned_key(record)}
+            met = state_of(replace(record, attributes=attributes))
+            self._context.change_state(lambda state: changes.with_node(state, step.node, met))
         return True
 
-    def _boot(self, step: Step, record: NodeRecord, session: NodeSession, reporter: StepReporter) -> None:
-        """Connect to a new machine, wait for the end of its first boot, and pin its host key.
+    def _boot(self, step: Step, record: NodeRecord, session: NodeSession, reporter: StepReporter) -> FirstBoot:
+        """Connect to a new machine, wait for the end of its first boot, pin its host key, and return what it reported.
 
         Not earlier: some images present other host keys until cloud-init has generated new ones.
         """
@@ -110,12 +112,13 @@ class MachineBatch:
             known_hosts.unsettled.discard(entry)
         shown = session.ssh.host_key
         if shown is None or known_hosts.pinned(entry) is not None:
-            return
+            return boot
         if boot.host_keys is None or key_text(shown) in boot.host_keys:
             known_hosts.pin(entry, shown)
         else:
             session.close()
             session.connect(is_new=True)
+        return boot
 
     def _claim(self, step: Step, session: NodeSession) -> None:
         """Mark the machine as this node's, for targets that keep marks on machines; release one of another service.
