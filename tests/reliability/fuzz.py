@@ -11,8 +11,8 @@ are kept and named.
 from __future__ import annotations
 
 import argparse
-import os
 import json
+import os
 import random
 import struct
 import subprocess
