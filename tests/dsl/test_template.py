@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dtk.dsl.check.template import Names, template_problems
-from dtk.dsl.template.rendering import NeedsUnknown, TemplateProblem, Unknown, render, render_text
+from dtk.dsl.template.rendering import TemplateProblem, render, render_text
+from dtk.dsl.template.unknown import NeedsUnknown, Unknown
 from dtk.errors import Location
 
 HOSTILE = [
@@ -233,3 +235,11 @@ def test_a_file_keeps_its_last_line_break_and_is_never_quoted() -> None:
 def test_statements_that_could_undo_quoting_are_refused_in_shell_commands(text: str) -> None:
     assert template_problems(text, Names(("a",)), shell=True) != []
     assert template_problems(text, Names(("a",)), shell=False) == []
+
+
+def test_a_value_that_is_known_after_apply_makes_jinja_rewrite_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    rewritten = Mock()
+    monkeypatch.setattr("jinja2.debug.rewrite_traceback_stack", rewritten)
+    with pytest.raises(NeedsUnknown):
+        render("at {{ address }}", {"address": Unknown("address")})
+    rewritten.assert_not_called()

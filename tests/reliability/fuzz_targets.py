@@ -22,7 +22,8 @@ from dtk.dsl.build.workflow import parse_parameters
 from dtk.dsl.check.template import Names, template_problems
 from dtk.dsl.module import load_module
 from dtk.dsl.service import load_service
-from dtk.dsl.template.rendering import NeedsUnknown, TemplateProblem, render
+from dtk.dsl.template.rendering import TemplateProblem, render
+from dtk.dsl.template.unknown import NeedsUnknown
 from dtk.dsl.workspace import load_workspace
 from dtk.dsl.yaml.document import parse_document
 from dtk.dsl.yaml.edit import set_attribute

@@ -10,7 +10,8 @@ from typing import TypeVar
 from dtk.apply.reporting.failure import ActionError
 from dtk.apply.reporting.redaction import Redactor
 from dtk.dsl.template.derived import calls_reported
-from dtk.dsl.template.rendering import NeedsUnknown, TemplateProblem, render, render_text, truth
+from dtk.dsl.template.rendering import TemplateProblem, render, render_text, truth
+from dtk.dsl.template.unknown import NeedsUnknown
 from dtk.model.json_data import Json, ReadOnlyJson, ReadOnlyObject, texts_in
 from dtk.model.loop import ITEM
 from dtk.model.planned_action import PlannedAction, Text

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache, partial
-from typing import Any
+from typing import Any, NoReturn
 
 from jinja2 import Environment, Template, TemplateSyntaxError, Undefined, UndefinedError, meta, nodes
 from jinja2.compiler import CodeGenerator, Frame
@@ -23,19 +23,12 @@ from jinja2.utils import missing
 
 from dtk.dsl.template import bounds
 from dtk.dsl.template.derived import report_call
+from dtk.dsl.template.unknown import NeedsUnknown, Unknown, needed
 from dtk.errors import Location, Problem
 from dtk.model.json_data import Json
 from dtk.model.suggestion import nearest
 
 _COUNTED = "dtk counts the rounds"
-
-
-class NeedsUnknown(Exception):  # noqa: N818 - no error: the template has to wait
-    """A template uses a value that only a later step sets; ``name`` is the value's name."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"'{name}' is known after apply")
-        self.name = name
 
 
 class TemplateProblem(Exception):  # noqa: N818 - becomes a Problem once its place is known
@@ -68,33 +61,6 @@ def unreadable(error: TemplateSyntaxError) -> TemplateProblem:
         message = "'{#' begins a template comment, but no '#}' ends it"
     expected = "a valid template, or {% raw %}…{% endraw %} around literal braces"
     return TemplateProblem(message, line=error.lineno, expected=expected)
-
-
-class Unknown:
-    """A value that is known after apply: a template may name it, but must wait if it uses it."""
-
-    __slots__ = ("_name",)
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def _wait(self, *_: object, **__: Json) -> Any:
-        raise NeedsUnknown(self._name)
-
-    def __getattr__(self, name: str) -> Json:
-        # Jinja2 and the copy module look up dunder names to inspect the object; that is not a use by the template.
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise NeedsUnknown(self._name)
-
-    def __repr__(self) -> str:
-        return f"Unknown({self._name!r})"
-
-    __str__ = __bool__ = __iter__ = __len__ = __getitem__ = __call__ = __contains__ = _wait
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _wait
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __mod__ = __rmod__ = _wait
-    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __pow__ = __rpow__ = _wait
-    __neg__ = __pos__ = __abs__ = __int__ = __float__ = __index__ = __format__ = __round__ = _wait
 
 
 class _Raw(str):
@@ -166,7 +132,7 @@ def plain_of(value: Json) -> Json:
         TypeError: the value is not data (for example, a function).
     """
     if isinstance(value, Unknown):
-        raise NeedsUnknown(value._name)
+        raise needed(value)
     # A list or a map may contain an undefined value that Jinja2 has not used yet.
     if isinstance(value, Undefined):
         value._fail_with_undefined_error()
@@ -223,6 +189,14 @@ class _Environment(ImmutableSandboxedEnvironment):
         bounds.check_size(bounds.size_of(result))
         report_call((getattr(function, "__self__", None), *arguments, *named.values()), result)
         return result
+
+    def handle_exception(self, source: str | None = None) -> NoReturn:  # noqa: ARG002 - Jinja2's signature
+        """Raise an exception of a template again as it is.
+
+        Jinja2 would compile code for each, so that a traceback shows the template; dtk shows none. In a plan, every
+        value that is known after apply is such an exception.
+        """
+        raise  # noqa: PLE0704 - called while it is handled
 
     @staticmethod
     def joined(values: Iterable[Json]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 
+from dtk.dsl.template.unknown import NeedsUnknown, Unknown
 from dtk.errors import InvalidError, Location, Problem
 from dtk.model.arguments import SHELL_ARGUMENTS
 from dtk.model.canonical import digest_of
@@ -151,8 +152,6 @@ class _Renderer:
         hidden: tuple[str, ...],
         service: str,
     ) -> None:
-        from dtk.dsl.template.rendering import Unknown  # noqa: PLC0415 - Jinja2 is loaded by plans, not by listings
-
         self.instance = instance
         self.service = service
         self.attributes = [name for name in attributes if "." not in name]
@@ -201,7 +200,6 @@ class _Renderer:
 
     def _with_element(self, loop: Value, element: Json) -> _Renderer:
         """Return a renderer whose templates see a loop element as ``item``, or ``item`` as unknown."""
-        from dtk.dsl.template.rendering import Unknown  # noqa: PLC0415 - as above
 
         found = copy(self)
         found.variables = {**self.variables, ITEM: element if isinstance(loop, Known) else Unknown(ITEM)}
@@ -278,7 +276,7 @@ class _Renderer:
 
     def _text(self, text: str, location: Location, *, shell: bool) -> Known | Template:
         """Render a text; one with values not known yet stays a template."""
-        from dtk.dsl.template.rendering import NeedsUnknown, TemplateProblem, render  # noqa: PLC0415 - as above
+        from dtk.dsl.template.rendering import TemplateProblem, render  # noqa: PLC0415 - Jinja2 is slow to load
 
         try:
             return Known(render(text, self.variables, shell=shell))
@@ -299,7 +297,6 @@ class _Renderer:
 
 def _signature(variable: object) -> str | None:
     """Return a cache key for a variable's value, None if it is not known yet."""
-    from dtk.dsl.template.rendering import Unknown  # noqa: PLC0415 - as above
 
     return None if isinstance(variable, Unknown) else repr(variable)
 
@@ -308,6 +305,5 @@ class _PendingNode(dict[str, Json]):
     """A node that does not exist yet: its static variables are known, all other attributes are not."""
 
     def __missing__(self, key: str) -> Json:
-        from dtk.dsl.template.rendering import NeedsUnknown  # noqa: PLC0415 - as above
 
         raise NeedsUnknown(f"node.{key}")
