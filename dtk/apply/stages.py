@@ -16,7 +16,7 @@ from dtk.apply.session.task_context import TaskContext
 from dtk.apply.steps import run_actions, run_step
 from dtk.model.plan import Stage, Step
 
-_LONGEST_BUSY_SECONDS = 0.05
+_LONGEST_BUSY_SECONDS = 0.02
 """Another step starts after this time at the latest, in seconds, however busy this process is."""
 
 
