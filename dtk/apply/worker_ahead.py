@@ -55,9 +55,12 @@ class WorkerAhead:
             with self._mine.makefile("r", encoding="utf-8") as answers:
                 return answers.readline() or None
         except OSError:
+            # It may still be asking: a task must not be given to it.
+            self.end()
             return None
         finally:
-            self._mine.settimeout(None)
+            if self._mine.fileno() >= 0:
+                self._mine.settimeout(None)
 
     def begin(self, folder: Path, lock: int, words: list[str], log: int, asked: int) -> bool:
         """Send the worker its task.
@@ -136,7 +139,10 @@ def wait_for_task(descriptor: int, answer: Callable[[str], str]) -> list[str]:
         message, received, *_ = socket.recv_fds(told, _MESSAGE_BYTES, 3)
         while message and not received:
             while not message.endswith(b"\n"):
-                message += told.recv(_MESSAGE_BYTES)
+                more = told.recv(_MESSAGE_BYTES)
+                if not more:
+                    return []
+                message += more
             told.sendall(answer(message.decode()).encode() + b"\n")
             message, received, *_ = socket.recv_fds(told, _MESSAGE_BYTES, 3)
         if not message:

@@ -14,13 +14,11 @@ from dtk.apply.worker_ahead import WorkerAhead
 from dtk.errors import DtkError
 from dtk.nodes.provider import Ask, Connection
 from dtk.ssh.passphrases import known_passphrases
-from dtk.ssh.question import Answer, Question, question_text
+from dtk.ssh.question import ASKED_AT_ONCE, Answer, Question, question_text
 
 WORKER = "dtk.refresh.ask_worker"
 _PATIENCE = 120.0
 """Time limit of the process for each batch of machines, in seconds; the limit per machine is much lower."""
-_BATCH = 100
-"""How many machines are asked at once, as in ``dtk.ssh.asking``."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def _answers(
 ) -> dict[str, Answer]:
     # Pass the question on standard input or over a socket: other users could read a command line.
     question = Question(script, known_hosts, connections, known_passphrases())
-    patience = _PATIENCE * math.ceil(len(connections) / _BATCH)
+    patience = _PATIENCE * math.ceil(len(connections) / ASKED_AT_ONCE)
     if ahead and (answered := ahead.ask(question, patience)):
         return dict(json.loads(answered))
     command = [sys.executable, "-P", "-m", WORKER]

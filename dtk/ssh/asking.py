@@ -16,12 +16,11 @@ from dtk.nodes.remembered_keys import host_entry
 from dtk.ssh.connect import Patience, close_all, reach
 from dtk.ssh.host_keys import KnownHosts, PinPolicy, key_text
 from dtk.ssh.passphrases import unlock
-from dtk.ssh.question import Answer, Question
+from dtk.ssh.question import ASKED_AT_ONCE, Answer, Question
 from dtk.ssh.unchanged_hosts import UnchangedKnownHosts
 
 PATIENCE = Patience(overall=30.0, attempt=20.0, closed=2.0, silent=SILENT_SECONDS)
 """A machine that is busy answers late; one that is closed or silent is reported instead of waited for."""
-AT_ONCE = 100
 ANSWER_SECONDS = 20.0
 MOST_BYTES = 65536
 KEPT_SECONDS = 30.0
@@ -82,7 +81,7 @@ def ask_all(question: Question, kept: KeptConnections | None = None) -> dict[str
         kept: receives the connections; without it, they are closed.
     """
     unlock(question.passphrases)
-    known, pool = UnchangedKnownHosts(question.known_hosts), Pool(AT_ONCE)
+    known, pool = UnchangedKnownHosts(question.known_hosts), Pool(ASKED_AT_ONCE)
     asked = {
         name: pool.spawn(_ask, connection, question.script, known.copy(), kept)
         for name, connection in question.connections.items()

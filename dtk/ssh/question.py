@@ -9,6 +9,9 @@ from pathlib import Path
 
 from dtk.nodes.provider import Connection
 
+ASKED_AT_ONCE = 100
+"""How many machines are asked at once."""
+
 Answer = Mapping[str, str]
 """What a machine printed (``printed``, ``host_key``), or why it could not be asked (``error``, ``hint``)."""
 

@@ -134,5 +134,23 @@ def test_a_machine_that_can_not_be_asked_is_named(lab: Lab) -> None:
         assert ahead.ask(Question("true", none, {}, {}), 60) is None
 
 
+def test_a_worker_whose_starter_died_in_the_middle_of_a_question_ends(lab: Lab) -> None:
+    with worker_ahead(lab.workspace, SERVICE, wanted=True) as ahead:
+        assert ahead
+        ahead._mine.sendall(b'{"script": "tr')
+        ahead._mine.close()
+        assert ahead.process.wait(timeout=60) == 0
+
+
+def test_a_worker_that_did_not_answer_in_time_gets_no_task(lab: Lab) -> None:
+    lab.add_node("n1")
+    with worker_ahead(lab.workspace, SERVICE, wanted=True) as ahead:
+        assert ahead
+        assert ahead.ask(question(lab, "n1"), 0.001) is None
+        started = lab.start(stage(1, action("n1", "m::c", run("echo done"))), ahead=ahead)
+    assert started.process is not ahead.process
+    assert lab.result(started).exit_code == 0
+
+
 def files_in(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}

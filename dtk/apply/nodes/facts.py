@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dtk.apply.session.node_session import NodeSession, Prepared
+from dtk.apply.session.node_session import CommandAnswer, NodeSession, Prepared
 from dtk.errors import DtkError
 
 NEEDED = (
@@ -47,8 +47,13 @@ def node_facts(session: NodeSession, known: dict[str, object]) -> dict[str, obje
     mark = session.next_mark(as_root=False)
     answer = session.ask(Prepared.script("read the facts of the machine", SCRIPT, mark), mark)
     if answer.code != 0:
-        raise DtkError(f"{session.node} has no working shell: " + " ".join((*answer.stdout, *answer.stderr)[-3:]))
+        raise no_shell(session.node, answer)
     return facts_in("\n".join(answer.stdout), session.node, known)
+
+
+def no_shell(node: str, answer: CommandAnswer) -> DtkError:
+    """Return the error for a node that did not run ``SCRIPT``."""
+    return DtkError(f"{node} has no working shell: " + " ".join((*answer.stdout, *answer.stderr)[-3:]))
 
 
 def facts_in(printed: str, node: str, known: Mapping[str, object]) -> dict[str, object]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import gevent
 
-from dtk.apply.nodes.facts import SCRIPT
+from dtk.apply.nodes.facts import SCRIPT, no_shell
 from dtk.apply.reporting.reporter import StepReporter
 from dtk.apply.session.apt_lock import LOCK_SECONDS, WAIT_FOR_LOCKS
 from dtk.apply.session.node_session import NodeSession, Prepared
@@ -74,7 +74,7 @@ def await_first_boot(session: NodeSession, reporter: StepReporter, *, has_user_d
     with gevent.Timeout(LONGEST, late):
         answer = session.ask(Prepared.script("cloud-init status", script.encode(), mark), mark)
     if _FACTS not in answer.stdout:
-        raise DtkError(f"{node} has no working shell: " + " ".join((*answer.stdout, *answer.stderr)[-3:]))
+        raise no_shell(node, answer)
     at = answer.stdout.index(_FACTS)
     boot, printed_facts = answer.stdout[:at], answer.stdout[at + 1 :]
     if _BUSY in boot:
