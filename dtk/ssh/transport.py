@@ -185,7 +185,13 @@ class Transport(paramiko.ServiceRequestingTransport):  # type: ignore[name-defin
 
     def stop_thread(self) -> None:
         """End the connection's own greenlet, and everything that waits for a reply of the server."""
+        # Before paramiko's part as well: over a jump host, that sends, and waits while the jump host does not read.
+        self.active = False
+        self._wake_all()
         super().stop_thread()
+        self._wake_all()
+
+    def _wake_all(self) -> None:
         for event in [self.completion_event, *self.channel_events.values()]:
             if event is not None:
                 event.set()

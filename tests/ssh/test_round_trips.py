@@ -13,9 +13,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.apply.lab import Lab
 from tests.ssh.openssh import openssh_machines
+from tests.support.waiting import PATIENCE, limited
 
 _HEAD = """
 from dtk.ssh.cooperative import patch_standard_library
@@ -58,10 +60,11 @@ connection.run("true", lambda *_: None)
 connection._ahead = None
 transport = connection._clients[-1].get_transport()
 print("stop", flush=True)
-sys.stdin.readline()
+if sys.stdin.readline() == "blocked\\n":
+    transport._fair.close = lambda: gevent.sleep(60)
 waiting = [gevent.spawn(connection.run, "true", lambda *_: None), gevent.spawn(connection._ask_for_a_sign)]
 gevent.sleep(0.5)
-transport.close()
+gevent.spawn(transport.close)
 gevent.joinall(waiting, timeout=20)
 late = gevent.spawn(connection._ask_for_a_sign)
 late.join(timeout=20)
@@ -117,9 +120,11 @@ class Relay:
 def client(script: str, port: int, key: Path, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Run a script that connects to a port of this machine, until the end of the block."""
     words = [sys.executable, "-c", script, str(port), str(key), str(folder / "known_hosts")]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with (
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
+        limited(process),
+    ):
         yield process
-        process.kill()
 
 
 def after(process: subprocess.Popen[str], line: str) -> None:
@@ -144,6 +149,13 @@ def test_a_command_takes_two_turns_at_most(lab: Lab, tmp_path: Path) -> None:
         relay.close()
 
 
+def accepted_by(listener: socket.socket) -> socket.socket:
+    listener.settimeout(PATIENCE)
+    accepted = listener.accept()[0]
+    accepted.setblocking(True)
+    return accepted
+
+
 def wakeups(process: subprocess.Popen[str]) -> int:
     """Return how often a process wakes up in three seconds."""
     counted = psutil.Process(process.pid)
@@ -165,14 +177,15 @@ def test_a_login_that_waits_does_not_wake_up(lab: Lab, tmp_path: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         client(SILENT, listener.getsockname()[1], lab.key_file, tmp_path) as process,
-        listener.accept()[0] as accepted,
+        accepted_by(listener) as accepted,
     ):
         accepted.sendall(b"SSH-2.0-silent\r\n")
         after(process, "")
         assert wakeups(process) < 10
 
 
-def test_whoever_waits_for_a_reply_learns_that_the_connection_was_closed(lab: Lab, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["", "blocked"], ids=["at once", "while its jump host reads nothing"])
+def test_whoever_waits_for_a_reply_learns_that_the_connection_was_closed(lab: Lab, tmp_path: Path, how: str) -> None:
     with (
         openssh_machines(lab, tmp_path) as machine,
         client(CLOSED, (server := machine()).port, lab.key_file, tmp_path) as process,
@@ -181,6 +194,6 @@ def test_whoever_waits_for_a_reply_learns_that_the_connection_was_closed(lab: La
         server.pause()
         assert process.stdin
         assert process.stdout
-        process.stdin.write("\n")
+        process.stdin.write(f"{how}\n")
         process.stdin.flush()
         assert process.stdout.readline() == "['ConnectionLostError', 'NoneType'] [True, True, True]\n"
