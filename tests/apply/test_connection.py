@@ -18,6 +18,7 @@ from dtk.ssh.host_keys import KnownHosts
 from tests.apply.lab import SERVICE, Lab, action, run, stage, wait_until
 from tests.apply.server import SshServer
 from tests.ssh.openssh import ssh_agent
+from tests.support.waiting import limited
 
 
 def known_hosts(lab: Lab) -> Path:
@@ -173,7 +174,8 @@ except ssh.ConnectionLostError as error:
 def test_a_node_that_falls_silent_is_noticed(lab: Lab, tmp_path: Path) -> None:
     server = lab.add_node("master")
     arguments = [str(server.port), str(lab.key_file), str(tmp_path / "known_hosts")]
-    with subprocess.Popen([sys.executable, "-c", FROZEN, *arguments], stdout=subprocess.PIPE, text=True) as client:
+    words = [sys.executable, "-c", FROZEN, *arguments]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as client, limited(client):
         assert client.stdout
         pid = int(client.stdout.readline())
         with server.frozen():
@@ -203,7 +205,10 @@ for command in "true", "false":
 def test_a_node_that_is_silent_for_a_while_loses_no_command(lab: Lab, tmp_path: Path) -> None:
     server = lab.add_node("master")
     arguments = [sys.executable, "-c", SILENT, str(server.port), str(lab.key_file), str(tmp_path / "known_hosts")]
-    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+    with (
+        subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client,
+        limited(client),
+    ):
         assert client.stdin
         assert client.stdout
         assert client.stdout.readline() == "0\n"
@@ -214,6 +219,7 @@ def test_a_node_that_is_silent_for_a_while_loses_no_command(lab: Lab, tmp_path: 
             time.sleep(3)
         assert client.stdout.readline() == "1\n"
         client.stdin.close()
+        client.wait(60)
 
 
 @pytest.fixture

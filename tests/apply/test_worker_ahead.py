@@ -51,9 +51,12 @@ def test_a_worker_whose_starter_died_ends_by_itself(lab: Lab) -> None:
     before = files_in(lab.workspace.root)
     starter = os.fork()
     if not starter:
-        ahead = WorkerAhead(lab.workspace, SERVICE)
-        (lab.workspace.root / "pid").write_text(str(ahead.process.pid))
-        signal.pause()
+        try:
+            ahead = WorkerAhead(lab.workspace, SERVICE)
+            (lab.workspace.root / "pid").write_text(str(ahead.process.pid))
+            signal.pause()
+        finally:
+            os._exit(1)
     pid_file = lab.workspace.root / "pid"
     eventually(lambda: pid_file.exists() and pid_file.read_text() != "", "the worker is started")
     worker = psutil.Process(int(pid_file.read_text()))

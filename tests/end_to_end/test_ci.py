@@ -11,14 +11,13 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from threading import Timer
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from dtk.views.ci.github import SUMMARY_BYTES
 from tests.support.command_line import Dtk
-from tests.support.waiting import PATIENCE, eventually
+from tests.support.waiting import eventually, limited
 
 HOSTILE = "echo ::error::forged; echo '##[error]forged'; exit 3"
 
@@ -81,13 +80,11 @@ def test_events_come_while_the_task_runs(dtk: Dtk, ring: str, outside: Path) -> 
     dtk.run("set-attribute", ring, "slaves/ring::member/work", f"until test -e {go}; do sleep 0.1; done")
     process = dtk.start("apply", ring, "--yes", "--json")
     assert process.stdout is not None
-    unheard = Timer(PATIENCE, process.kill)
-    unheard.start()
-    for line in process.stdout:
-        if json.loads(line)["type"] == "step.heartbeat":
-            go.touch()
-    unheard.cancel()
-    assert process.wait() == 0
+    with limited(process):
+        for line in process.stdout:
+            if json.loads(line)["type"] == "step.heartbeat":
+                go.touch()
+        assert process.wait() == 0
 
 
 @pytest.mark.usefixtures("module")

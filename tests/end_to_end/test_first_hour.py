@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.command_line import Dtk
 from tests.support.terminal import at_a_terminal
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.usefixtures("module")
 
@@ -171,7 +171,7 @@ def test_a_service_that_is_edited_while_its_task_runs_is_told_how_the_task_ended
     eventually(lambda: log.exists() and "configure_node on" in log.read_text(), "the step begins")
     file.write_text(file.read_text() + "nonsense: [\n")
     go.touch()
-    shown, _ = running.communicate()
+    shown, _ = running.communicate(timeout=PATIENCE)
     assert running.returncode == 0, shown
     assert "Status: OK" in shown
     assert "warning: the outputs are not shown" in shown

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.support.command_line import Dtk
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, limited
 
 HOSTILE = "\x1b]0;title\x07\x1b[2J"
 
@@ -54,23 +54,28 @@ def test_logs_of_many_nodes_are_shown_together_and_searched(ring: Dtk) -> None:
 
 def test_followed_logs_end_with_their_reader_and_leave_nothing_on_the_nodes(ring: Dtk) -> None:
     homes = {node["node"]: Path(node["attributes"]["home"]) for node in ring.json("list-nodes", "ring1")}
-    process = ring.start("logs", "ring1", "slaves", "-f", "--lines", "0")
+    # With the last line: it shows that tail has come to the end, and will see what is added.
+    for home in homes.values():
+        (home / "a log").write_text("begun\n")
+    process = ring.start("logs", "ring1", "slaves", "-f", "--lines", "1")
 
     def tails() -> list[psutil.Process]:
         found = [one for one in psutil.process_iter(["cmdline"]) if "tail" in (one.info["cmdline"] or [""])[0]]
         return [one for one in found if any(str(home) in " ".join(one.info["cmdline"]) for home in homes.values())]
 
-    eventually(lambda: len(tails()) >= 2, "both logs are followed")
-    for node in ("slaves:1", "slaves:2"):
-        with (homes[node] / "a log").open("a") as log:
-            log.write(f"more of {node}\n")
-    assert process.stdout
-    assert {process.stdout.readline(), process.stdout.readline()} == {
-        "slaves:1 | more of slaves:1\n",
-        "slaves:2 | more of slaves:2\n",
-    }
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
+    with limited(process):
+        assert process.stdout
+        assert {process.stdout.readline(), process.stdout.readline()} == {"slaves:1 | begun\n", "slaves:2 | begun\n"}
+        assert len(tails()) >= 2, "both logs are followed"
+        for node in ("slaves:1", "slaves:2"):
+            with (homes[node] / "a log").open("a") as log:
+                log.write(f"more of {node}\n")
+        assert {process.stdout.readline(), process.stdout.readline()} == {
+            "slaves:1 | more of slaves:1\n",
+            "slaves:2 | more of slaves:2\n",
+        }
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
     eventually(lambda: not tails(), "nothing follows the logs any more")
 
 

@@ -13,6 +13,7 @@ from dtk.store.layout import ServiceKeys
 from dtk.store.lease import HeldLease, LeaseRequest, Tools, acquire, new_lease
 from dtk.store.segments import LogShipper, Shipped
 from tests.support.command_line import Dtk
+from tests.support.waiting import limited
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_a_task_that_has_just_begun_is_waited_for(dtk: Dtk, clone: Dtk, tmp_path
     store = tmp_path / "store"
     put(dtk, store)
     held = begin(store, 2)
-    with clone.start("task-status", "app1", *words, "-m", "stream") as follower:
+    with clone.start("task-status", "app1", *words, "-m", "stream") as follower, limited(follower):
         assert follower.stdout is not None
         assert follower.stdout.readline() == "app1: task 2 has begun; waiting for its first events\n"
         assert [row["task"] for row in clone.json("list-tasks", "app1")] == [1]

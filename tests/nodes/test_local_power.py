@@ -96,7 +96,7 @@ def test_a_worker_patched_by_gevent_drives_nodes_all_their_life(service: Service
         "    print(*(record.status for record in records.values()))\n"
     )
     command = [sys.executable, "-c", script, str(service.workspace.root), service.identity.lineage]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.stdout.splitlines() == ["stopped stopped", "running running", "terminated terminated"], done.stderr
     assert done.stderr == ""
 

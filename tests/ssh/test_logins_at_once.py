@@ -11,6 +11,7 @@ from pathlib import Path
 from socket import SHUT_RDWR, create_server, socket
 
 from dtk.ssh.transport import LOGINS_AT_ONCE
+from tests.support.waiting import limited
 
 NODES = 2 * LOGINS_AT_ONCE + 6
 MANY = """
@@ -109,7 +110,10 @@ def gate() -> Iterator[tuple[Gate, int]]:
 def test_so_many_log_in_at_once_and_the_time_of_those_that_wait_stands_still(tmp_path: Path) -> None:
     with gate() as (made, port):
         words = [sys.executable, "-c", MANY, str(port), str(tmp_path / "known_hosts"), str(NODES)]
-        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        with (
+            subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client,
+            limited(client),
+        ):
             assert client.stdin
             assert client.stdout
             made.wait_for(greeted=NODES, logging_in=LOGINS_AT_ONCE)

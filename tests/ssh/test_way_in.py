@@ -25,6 +25,7 @@ from dtk.nodes.ssh_config import with_ssh_config
 from tests.apply.lab import Lab, action, run, stage
 from tests.ssh.openssh import OpenSsh, make_key, openssh_servers, ssh_agent
 from tests.support.terminal import answering
+from tests.support.waiting import PATIENCE
 
 Server = Callable[..., OpenSsh]
 
@@ -218,7 +219,7 @@ def test_a_program_that_dtk_ends_itself_is_not_the_reason(
     program: str, reason: str, no_keys: Path, tmp_path: Path
 ) -> None:
     words = [sys.executable, "-c", SILENT, shlex.join(["sh", "-c", program]), str(tmp_path / "known_hosts")]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert done.stdout == f"no SSH connection to 192.0.2.1:22 through sh within 2 s: {reason}\n"
 
 

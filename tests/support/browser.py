@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -43,6 +44,7 @@ class Browser:
 
     def _message(self) -> Any:
         while b"\0" not in self._rest:
+            assert select.select([self._from], [], [], PATIENCE)[0], "the browser does not answer"
             found = os.read(self._from, 1 << 20)
             assert found, "the browser has ended"
             self._rest += found

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.support.command_line import Dtk
+from tests.support.waiting import limited
 
 
 def answering(
@@ -27,14 +28,17 @@ def answering(
     ours, theirs = pty.openpty()
     shown, answered = b"", dict.fromkeys(answers, 0)
     # Start a new session without a controlling terminal, so that dtk can ask only on this one.
-    with subprocess.Popen(
-        [sys.executable, "-m", "dtk", *words],
-        cwd=cwd,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    ) as process:
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "dtk", *words],
+            cwd=cwd,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        ) as process,
+        limited(process),
+    ):
         os.close(theirs)
         with contextlib.suppress(OSError):  # Linux reports a closed other end as an error
             while piece := os.read(ours, 4096):
@@ -54,9 +58,12 @@ def at_a_terminal(dtk: Dtk, *words: str, answer: str) -> str:
     ours, theirs = pty.openpty()
     os.write(ours, f"{answer}\n".encode())
     shown = b""
-    with subprocess.Popen(
-        [sys.executable, "-m", "dtk", *words], cwd=dtk.root, stdin=theirs, stdout=theirs, stderr=theirs
-    ) as process:
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "dtk", *words], cwd=dtk.root, stdin=theirs, stdout=theirs, stderr=theirs
+        ) as process,
+        limited(process),
+    ):
         os.close(theirs)
         with contextlib.suppress(OSError):  # Linux reports a closed other end as an error
             while piece := os.read(ours, 4096):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.recorded_tasks import failed
+from tests.support.waiting import limited
 
 
 def torn(content: bytes) -> bytes:
@@ -93,10 +94,9 @@ def test_a_log_that_vanishes_while_it_is_watched_ends_the_watching(log: Path) ->
     log.write_bytes(truncated(log.read_bytes()))
     command = [sys.executable, "-m", "dtk", "task-status", "--wait", "--log", str(log)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-    with subprocess.Popen(command, text=True, **pipes) as watching:  # type: ignore[call-overload]
+    with subprocess.Popen(command, text=True, **pipes) as watching, limited(watching):  # type: ignore[call-overload]
         assert watching.stdout
-        while "rows in set" not in watching.stdout.readline():
-            pass
+        assert any("rows in set" in line for line in iter(watching.stdout.readline, ""))
         log.unlink()
         output, errors = watching.communicate(timeout=60)
     assert watching.returncode == 1
