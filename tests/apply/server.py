@@ -134,7 +134,8 @@ async def _run(process: asyncssh.SSHServerProcess[bytes], home: Path) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=home,
-        env={"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"},
+        # All servers run on this machine, and dtk ends unfinished commands of earlier tasks: DTK_NODE tells them apart.
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", "DTK_NODE": str(home)},
         start_new_session=True,
     )
     assert child.stdin
