@@ -90,7 +90,7 @@ def apply(  # noqa: PLR0913, PLR0917 - one parameter per option
             _check_known(workspace, what)
         service = chosen_service(workspace, planned.service if planned else what)
         # If the service has machines, there may be nothing to do, and a worker would be started for nothing.
-        is_sure = bool(planned) or (yes and not workspace.state_file(service).exists())
+        is_sure = bool(planned) or (yes and not workspace.tasks(service).exists())
         words = f"dtk apply {service}"
         with changing(
             workspace, service, words, seconds(lock_wait), is_sure=is_sure, workers=worker_count(workers)
