@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import gevent
@@ -21,6 +22,7 @@ _FAILED = 1
 _BOOTED = "booted"
 _BUSY = "busy"
 _FACTS = "facts:"
+_CLAIMED = "claimed:"
 _WAIT = f"""
 if command -v cloud-init >/dev/null 2>&1; then
     cloud-init status --wait >/dev/null 2>&1 || code=$?
@@ -52,31 +54,51 @@ class FirstBoot:
     facts: str
 
 
-def await_first_boot(session: NodeSession, reporter: StepReporter, *, has_user_data: bool, is_made: bool) -> FirstBoot:
+@dataclass(frozen=True)
+class MachineClaim:
+    """The mark of a service on a machine that dtk did not create.
+
+    ``script`` sets the mark if there is none, and prints the one that is there; ``check`` receives what it printed, and
+    raises an error if the machine is another service's.
+    """
+
+    script: str
+    check: Callable[[str], None]
+
+
+def await_first_boot(
+    session: NodeSession, reporter: StepReporter, *, has_user_data: bool, claim: MachineClaim | None
+) -> FirstBoot:
     """Wait until cloud-init and automatic updates, if the machine has them, are done: they hold the package lock.
 
     Args:
         session: the node's session, connected.
         reporter: receives the reason for waiting, and errors that come from the image.
         has_user_data: the node has user data, so that a failure may be a mistake of the user.
-        is_made: dtk created the machine, and may configure its apt to wait for the lock.
+        claim: what marks the machine before anything else is done there; None if dtk created it, and may configure its
+            apt to wait for the lock.
 
     Raises:
-        DtkError: cloud-init failed on a node with user data, or timed out; the node has no working shell.
+        DtkError: the machine is another service's, the node has no working shell, or cloud-init failed on a node with
+            user data, or timed out.
     """
     node = session.node
     reporter.waiting(f"waiting for cloud-init and automatic updates on {node}")
     mark = session.next_mark(as_root=False)
     late = DtkError(f"cloud-init on {node} did not finish within {LONGEST} s", hint=_hint(node))
-    # In one command: it saves a round trip for each machine.
+    # In one command: it saves round trips for each machine. For a machine that turns out to be another service's, it
+    # only waits and reads.
+    first = f"(\n{claim.script if claim else ':'}\n)\necho {_CLAIMED}\n"
     facts = f"echo {_FACTS}\n(\n{SCRIPT.decode()})\n"
-    script = _WAIT + (_APT_WAITS if is_made else "") + facts + 'exit "${code:-0}"\n'
+    script = first + _WAIT + ("" if claim else _APT_WAITS) + facts + 'exit "${code:-0}"\n'
     with gevent.Timeout(LONGEST, late):
         answer = session.ask(Prepared.script("cloud-init status", script.encode(), mark), mark)
     if _FACTS not in answer.stdout:
         raise no_shell(node, answer)
-    at = answer.stdout.index(_FACTS)
-    boot, printed_facts = answer.stdout[:at], answer.stdout[at + 1 :]
+    claimed, booted = answer.stdout.index(_CLAIMED), answer.stdout.index(_FACTS)
+    if claim:
+        claim.check("\n".join(answer.stdout[:claimed]))
+    boot, printed_facts = answer.stdout[claimed + 1 : booted], answer.stdout[booted + 1 :]
     if _BUSY in boot:
         reporter.output("stderr", f"automatic updates hold apt's lock after {UPDATES_SECONDS} s: apt waits for them")
     if answer.code == _FAILED:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from functools import reduce
+from functools import partial, reduce
 
 import gevent
 from gevent.event import AsyncResult
 
 from dtk.apply.nodes.facts import are_known, facts_in, node_facts
-from dtk.apply.nodes.first_boot import FirstBoot, await_first_boot
+from dtk.apply.nodes.first_boot import FirstBoot, MachineClaim, await_first_boot
 from dtk.apply.nodes.membership import deregister, note_membership, register
 from dtk.apply.reporting.failure import StepStopped
 from dtk.apply.reporting.reporter import StepReporter
@@ -101,13 +101,8 @@ class MachineBatch:
         known_hosts.unsettled.add(entry)
         try:
             session.connect(is_new=True)
-            self._claim(step, session)
-            boot = await_first_boot(
-                session,
-                reporter,
-                has_user_data=bool(step.node_attributes.get("user_data")),
-                is_made=not self._context.provider.claim_script(self._context.identity, step.node),
-            )
+            has_user_data = bool(step.node_attributes.get("user_data"))
+            boot = await_first_boot(session, reporter, has_user_data=has_user_data, claim=self._claim_of(step.node))
         finally:
             known_hosts.unsettled.discard(entry)
         shown = session.ssh.host_key
@@ -126,21 +121,28 @@ class MachineBatch:
         Raises:
             DtkError: it is marked as another service's.
         """
+        if claim := self._claim_of(step.node):
+            prepared = Prepared("mark the machine", "sh -s", claim.script.encode())
+            # Without an answer, the machine may still be this service's: the step is then finished later.
+            answer = session.ask(prepared, session.next_mark(as_root=False))
+            claim.check("\n".join(answer.stdout))
+
+    def _claim_of(self, node: str) -> MachineClaim | None:
+        """Return what marks a machine as this node's, None for a target that keeps no marks on machines."""
+        script = self._context.provider.claim_script(self._context.identity, node)
+        return MachineClaim(script, partial(self._check_claim, node)) if script else None
+
+    def _check_claim(self, node: str, printed: str) -> None:
+        """Release the machine if it is marked as another service's, and raise an error."""
         context = self._context
-        script = context.provider.claim_script(context.identity, step.node)
-        if not script:
-            return
-        prepared = Prepared("mark the machine", "sh -s", script.encode())
-        # Without an answer, the machine may still be this service's: the step is then finished later.
-        answer = session.ask(prepared, session.next_mark(as_root=False))
         try:
-            context.provider.check_claim(context.identity, step.node, "\n".join(answer.stdout))
+            context.provider.check_claim(context.identity, node, printed)
         except DtkError:
-            state = context.store.state.nodes.get(step.node)
-            context.drop_session(step.node)
+            state = context.store.state.nodes.get(node)
+            context.drop_session(node)
             if state is not None:
-                context.provider.terminate(context.identity, [record_of(step.node, state)], lambda *_: None)
-                context.change_state(lambda now: changes.without_node(now, step.node))
+                context.provider.terminate(context.identity, [record_of(node, state)], lambda *_: None)
+                context.change_state(lambda now: changes.without_node(now, node))
             # It never was this service's. It stays unchanged and leaves the state, so that the next task takes another
             # machine.
             raise
