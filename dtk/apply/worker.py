@@ -176,6 +176,7 @@ def make_context(
     target = planned_target(plan.target)
     provider, known_hosts = targets.provider_for(target, workspace), KnownHosts(workspace.known_hosts(plan.service))
     known_hosts.take_over(state_keys(provider, state))
+    provider.rely_on(connections.is_open)
     return TaskContext(
         plan=plan,
         number=number,

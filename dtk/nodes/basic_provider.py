@@ -8,6 +8,7 @@ from dtk.errors import DtkError
 from dtk.model.target import NO_FACTS, Attributes, TargetFacts
 from dtk.nodes.provider import (
     Ask,
+    Connection,
     FirewallUpdate,
     MachineChange,
     MarkedMachine,
@@ -27,6 +28,9 @@ class BasicProvider:
 
     def check(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> None:
         """Accept all nodes."""
+
+    def rely_on(self, _is_connected: Callable[[Connection], bool]) -> None:
+        """Ignore it: machines that were just created are not connected."""
 
     def update_firewall(
         self, _identity: ServiceIdentity, _records: Sequence[NodeRecord], _ports: Sequence[OpenPort] | None

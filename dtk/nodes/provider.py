@@ -202,6 +202,13 @@ class Provider(Protocol):
     def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
         """Raise ``DtkError`` if the target can't see a service's nodes: they would count as gone."""
 
+    def rely_on(self, is_connected: Callable[[Connection], bool]) -> None:
+        """Learn which machines are connected: no call needs to wait until they answer.
+
+        Args:
+            is_connected: returns whether a connection is open at present.
+        """
+
     def update_firewall(
         self, identity: ServiceIdentity, records: Sequence[NodeRecord], ports: Sequence[OpenPort] | None
     ) -> FirewallUpdate:

@@ -47,6 +47,12 @@ class KeptConnections:
             del self._clients[way]
             client.close()
 
+    def has(self, connection: Connection) -> bool:
+        """Return whether there is an open connection to a machine."""
+        client = self._clients.get(replace(connection, host_key=""))
+        transport = client.get_transport() if client else None
+        return transport is not None and transport.is_active()
+
     def take(self, connection: Connection, known: KnownHosts) -> list[paramiko.SSHClient] | None:
         """Return the client of a connection that is open to a machine, with its host key checked or pinned.
 

@@ -122,6 +122,16 @@ def test_a_host_that_cannot_be_reached_fails_its_node_alone_and_is_free_again(wo
     assert "0 free" not in str(create(workspace, rack(hosts), "slaves:3")["slaves:3"])
 
 
+def test_a_host_to_which_there_is_a_connection_is_not_connected_to_again(workspace: Workspace) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        closed = listening.getsockname()[1]
+    target, reported = rack({"alpha": {"address": "127.0.0.1", "port": closed}}), Reported()
+    provider = provider_for(target, workspace)
+    provider.rely_on(lambda connection: connection.port == closed)
+    provider.create(identity(workspace), [NodeRequest("master")], reported.__setitem__)
+    assert hosts_of(reported) == {"master": "alpha"}
+
+
 def test_what_is_no_ssh_server_is_refused(workspace: Workspace) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         answer = threading.Thread(target=lambda: listening.accept()[0].sendall(b"HTTP/1.1 400\r\n"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,7 +44,12 @@ class HostsProvider(BasicProvider):
         self._workspace = workspace
         self._target = target
         self._hosts = read_hosts(target, workspace)
+        self._is_connected: Callable[[Connection], bool] = lambda _: False
         self._timeout = number(target.settings, "connect_timeout", _CONNECT_TIMEOUT_SECONDS)
+
+    def rely_on(self, is_connected: Callable[[Connection], bool]) -> None:
+        """Save an attempt to connect to a machine to which there is a connection."""
+        self._is_connected = is_connected
 
     def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
         """Add missing claims of a service's nodes here: if its state is shared, another clone may have claimed them."""
@@ -84,7 +89,7 @@ class HostsProvider(BasicProvider):
 
         def reach(record: NodeRecord) -> NodeRecord:
             try:
-                if not record.connection.proxy_command:
+                if not record.connection.proxy_command and not self._is_connected(record.connection):
                     wait_for_banner(*_first_hop(record.connection), self._timeout)
             except DtkError:
                 # A retry may get another host; a claim from an earlier, successful create stays.
