@@ -115,13 +115,13 @@ class OwnOutput:
                 raise EchoError
             self.code = int(code) if closed else None
         else:
-            kept = _beginning_of(self._end, output)
+            kept = beginning_of(self._end, output)
             output, self._rest = output[: len(output) - kept], output[len(output) - kept :]
         if output:
             self._give(output)
 
 
-def _beginning_of(mark: bytes, text: bytes) -> int:
-    """Return how many bytes at the end of a text may be the beginning of a mark."""
+def beginning_of(mark: bytes, text: bytes) -> int:
+    """Return how many bytes at the end of a text may be the beginning of a mark, whose first byte occurs in it once."""
     at = text.rfind(mark[:1], max(len(text) - len(mark) + 1, 0))
     return len(text) - at if at >= 0 and mark.startswith(text[at:]) else 0

@@ -3,60 +3,70 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MARK = "DTK_STEP"
 
-_SCRIPT = r"""
-as_root={as_root}
+_FIND = r"""
 root=
 if [ -n "$as_root" ] && sudo -n true 2>/dev/null; then root='sudo -n'; fi
 # Busybox's grep sees no further than a line's first NUL, which is an environment's first variable.
 whole=
 if printf 'a\0b\n' | grep -qF b 2>/dev/null; then whole=yes; fi
 # A process's environment, one variable a line.
-environment_of() {{
+environment_of() {
   if [ -d /proc/self ]; then
     $root cat "/proc/$1/environ" 2>/dev/null | tr '\0' '\n'
   else
     $root ps -E -ww -p "$1" -o command= 2>/dev/null | tr ' ' '\n'
   fi
-}}
+}
 # Local nodes share a machine, and each process names its node in DTK_NODE. What another node runs may be this task's.
-of_this_node() {{
-  if [ -z "${{DTK_NODE-}}" ]; then cat; return; fi
+of_this_node() {
+  if [ -z "${DTK_NODE-}" ]; then cat; return; fi
   while read -r pid; do
     if environment_of "$pid" | grep -qxF "DTK_NODE=$DTK_NODE"; then echo "$pid"; fi
   done
-}}
-found() {{
+}
+found() {
   if [ -d /proc/self ] && [ -z "$whole" ]; then
     for file in /proc/[0-9]*/environ; do
       if $root cat "$file" 2>/dev/null | tr '\0' '\n' | grep -qF "DTK_STEP=$mark"; then
-        file=${{file#/proc/}}
-        echo "${{file%/environ}}"
+        file=${file#/proc/}
+        echo "${file%/environ}"
       fi
     done
   elif [ -d /proc/self ]; then
     $root grep -lsF "DTK_STEP=$mark" /proc/[0-9]*/environ 2>/dev/null | sed 's|^/proc/||; s|/environ$||'
   else
     $root ps -A -E -ww -o pid=,command= 2>/dev/null |
-      OF="$mark" awk 'index($0, "DTK_" "STEP=" ENVIRON["OF"]) {{ print $1 }}'
+      OF="$mark" awk 'index($0, "DTK_" "STEP=" ENVIRON["OF"]) { print $1 }'
   fi | of_this_node
-}}
+}
 # The marks of the processes found, one a line with the process in front: 123 1a2b3c4d-7-3.1.1-2-123
-marked() {{
+marked() {
   for pid in $(found); do
     environment_of "$pid" | sed -n "s/^DTK_STEP=/$pid /p" | head -n 1
   done
-}}
-end() {{
+}
+# The marks of the earlier tasks' unfinished commands.
+unfinished() {
+  mark=$lineage-
+  marked | while read -r pid mark; do
+    rest=${mark#"$lineage-"}
+    # The first process of a command carries its own number: while it lives, the command has not ended.
+    if [ "${rest%%-*}" $of_tasks ] 2>/dev/null && [ "${mark##*-}" = "$pid" ]; then echo "${mark%-*}-"; fi
+  done
+}
+"""
+_END = r"""
+end() {
   pids=$(found)
   [ -z "$pids" ] && return 0
   $root kill -TERM $pids 2>/dev/null
   tries=0
-  while [ $tries -lt {tries} ]; do
+  while [ $tries -lt $most_tries ]; do
     sleep 0.2 2>/dev/null || sleep 1
     pids=$(found)
     [ -z "$pids" ] && return 0
@@ -69,22 +79,25 @@ end() {{
   [ -z "$pids" ] && return 0
   $root kill -KILL $pids 2>/dev/null
   return 1
-}}
-marks={marks}
-lineage={lineage}
-if [ -n "$lineage" ]; then
-  mark=$lineage-
-  marks="$marks $(marked | while read -r pid mark; do
-    rest=${{mark#"$lineage-"}}
-    # The first process of a command carries its own number: while it lives, the command has not ended.
-    if [ "${{rest%%-*}}" {of_tasks} ] 2>/dev/null && [ "${{mark##*-}}" = "$pid" ]; then echo "${{mark%-*}}-"; fi
-  done)"
-fi
+}
+[ -z "$lineage" ] || marks="$marks $(unfinished)"
 code=0
 for mark in $marks; do
-  end || {{ code=1; echo "$mark"; }}
+  end || { code=1; echo "$mark"; }
 done
 exit $code
+"""
+_SEARCH = r"""
+looked=
+if [ -n "$as_root" ]; then
+  looked=$(sudo -n grep -lsF -e "DTK_STEP=$lineage-" -e "$nonce" /proc/self/environ /proc/[0-9]*/environ)
+fi
+if [ -z "$looked" ]; then
+  looked=$(DTK_SEARCH=$nonce grep -lsF -e "DTK_STEP=$lineage-" -e "$nonce" /proc/self/environ /proc/[0-9]*/environ)
+fi
+set -- $looked
+# A grep that works found itself, twice, and if there is nothing else, it found nothing else.
+if [ $# != 2 ]; then
 """
 _GRACE_TRIES = 20
 
@@ -125,10 +138,32 @@ def kill_script(marks: Sequence[str], *, as_root: bool, older: Older | None = No
         as_root: also end processes of other users, with ``sudo -n`` where it is allowed.
         older: also end every unfinished command of these tasks.
     """
-    return _SCRIPT.format(
-        marks=shlex.quote(" ".join(marks)),
-        as_root="yes" if as_root else "",
-        tries=_GRACE_TRIES,
-        lineage=shlex.quote(older.lineage if older else ""),
-        of_tasks=f"-lt {older.before}" if older and older.before is not None else "-ge 0",
-    )
+    given = {**_of(older), "as_root": _word(yes=as_root), "marks": " ".join(marks), "most_tries": str(_GRACE_TRIES)}
+    return _assigned(given) + _FIND + _END
+
+
+def search_script(nonce: str, *, as_root: bool, older: Older) -> str:
+    """Return a POSIX shell script that prints the marks of all unfinished commands of these tasks.
+
+    As a rule there are none, which a single process finds out.
+
+    Args:
+        nonce: a text that is in no environment.
+        as_root: also look for processes of other users, with ``sudo -n`` where it is allowed.
+        older: the tasks.
+    """
+    given = {**_of(older), "as_root": _word(yes=as_root), "nonce": nonce}
+    return f"{_assigned(given)}{_SEARCH}{_FIND}unfinished\nfi\n"
+
+
+def _of(older: Older | None) -> dict[str, str]:
+    before = older.before if older else None
+    return {"lineage": older.lineage if older else "", "of_tasks": "-ge 0" if before is None else f"-lt {before}"}
+
+
+def _word(*, yes: bool) -> str:
+    return "yes" if yes else ""
+
+
+def _assigned(variables: Mapping[str, str]) -> str:
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())

@@ -49,12 +49,9 @@ def _foreseen(work: Work) -> list[Looks | None]:
 
 
 def _of_item(work: Work, item: PlannedItem) -> Iterator[Looks | None]:
-    if not isinstance(item, PlannedOperation | PlannedAdd):
+    if not isinstance(item, Guarded):
         yield None
         return
-    if item.if_ or item.unless:
-        # Guards are commands of the module: their effects can't be predicted.
-        yield None
     try:
         # The elements of its loop, without those that its conditions exclude.
         yield from [_looks(*one) for one in islice(unfolded(work, item), _MOST) if conditions_hold(*one)]
@@ -64,14 +61,16 @@ def _of_item(work: Work, item: PlannedItem) -> Iterator[Looks | None]:
 
 
 def _looks(work: Work, item: Guarded) -> Looks | None:
+    if not isinstance(item, PlannedAdd) and not (isinstance(item, PlannedOperation) and item.name in _OPERATIONS):
+        return None
+    # The effects of guards, which are commands of the module, can't be predicted.
+    is_guarded = bool(item.if_ or item.unless)
     rendered = rendered_item(work, item)
     if isinstance(rendered, PlannedAdd):
-        return Looks(_put({"dest": str(rendered.target)}), work.defaults)
-    if not isinstance(rendered, PlannedOperation) or rendered.name not in _OPERATIONS:
-        return None
+        return Looks(_put({"dest": str(rendered.target)}), work.defaults, is_guarded)
     arguments = {**work.defaults, **arguments_of(work, rendered)}
     options = {name: value for name, value in arguments.items() if name.startswith("_")}
-    return Looks(_OPERATIONS[rendered.name](arguments), options)
+    return Looks(_OPERATIONS[rendered.name](arguments), options, is_guarded)
 
 
 def _put(arguments: ReadOnlyObject) -> Scripts:

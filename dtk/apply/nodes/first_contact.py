@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
-from dtk.apply.nodes.orphan_processes import end_leftovers
+from dtk.apply.nodes.orphan_processes import end_leftovers, older_tasks
 from dtk.apply.nodes.team_keys import put_team_keys
 from dtk.apply.reporting.reporter import StepReporter
+from dtk.apply.session.node_session import Leftovers
 from dtk.apply.session.task_context import TaskContext
 from dtk.nodes.records import HOST_KEY, record_of
 from dtk.state.changes import with_node
@@ -19,9 +21,13 @@ def meet_node(context: TaskContext, node: str, reporter: StepReporter) -> None:
         DtkError: a process of an earlier task may still run there, or the team's keys can't be installed.
     """
     _note_host_key(context, node)
-    end_leftovers(context, node, reporter)
+    session = context.session(node)
+    if node in context.store.state.in_doubt:
+        end_leftovers(context, node, reporter)
+    else:
+        end = partial(end_leftovers, context, node, reporter)
+        session.look_for_leftovers(Leftovers(older_tasks(context), end))
     if context.team_keys is not None:
-        session = context.session(node)
         put_team_keys(session, context.team_keys, session.next_mark(as_root=False))
 
 

@@ -30,10 +30,7 @@ def end_leftovers(context: TaskContext, node: str, reporter: StepReporter | None
         task, _, number = step.partition("-")
         if reporter is not None:
             reporter.waiting(f"ending the processes of step {number} of task {task}")
-    # Without a store, each clone numbers its tasks from 1, so a lower number does not mean an earlier task. This task
-    # has not run anything on the node yet.
-    older = Older(context.lineage_shown, None if context.link is None else context.number)
-    problem = context.session(node).end_earlier([context.mark(step) for step in steps], older)
+    problem = context.session(node).end_earlier([context.mark(step) for step in steps], older_tasks(context))
     if problem:
         of = " and ".join(f"step {number} of task {task}" for task, _, number in (s.partition("-") for s in steps))
         raise DtkError(
@@ -41,6 +38,12 @@ def end_leftovers(context: TaskContext, node: str, reporter: StepReporter | None
         )
     if steps:
         context.change_state(lambda state: changes.without_in_doubt(state, node))
+
+
+def older_tasks(context: TaskContext) -> Older:
+    """Return which tasks may have left something on a node on which this one has not run anything yet."""
+    # Without a store, each clone numbers its tasks from 1, so a lower number does not mean an earlier task.
+    return Older(context.lineage_shown, None if context.link is None else context.number)
 
 
 def resolve_in_doubt(context: TaskContext) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from itertools import chain
 from typing import Any, cast
@@ -28,6 +29,8 @@ _CONTROL = ("_get_pty", "_timeout", "_stdin", "_success_exit_codes")
 _OTHER_USER = ("_sudo", "_su_user", "_doas", "_dzdo")
 _OF_SUDO = ("_sudo", "_sudo_user", "_use_sudo_login", "_preserve_sudo_env")
 _INSIDE = ("_env", "_chdir")
+_ENDS_CONNECTIONS = re.compile(r"\b(reboot|shutdown|poweroff|halt|kexec)\b")
+"""What may end the machine's connections while something follows it in the same exchange."""
 _PIECE = 1024 * 1024
 _POSIX_SHELLS = ("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh")
 
@@ -90,7 +93,7 @@ class RecordingConnector(SSHConnector):
                 self._record_failed_look(str(command), answer)
         else:
             mark = self._next_mark(arguments)
-            code = self.session.perform(self._prepared(command, mark, arguments), mark, lambda code: code in codes)
+            code = self._perform(self._prepared(command, mark, arguments), mark, codes)
             output = [OutputLine("stdout", line) for line in self.session.record.stdout.lines]
         return code in codes, CommandOutput(output)
 
@@ -112,7 +115,7 @@ class RecordingConnector(SSHConnector):
     def _asked_together(self, ahead: LookAhead, text: str, arguments: dict[str, object]) -> CommandAnswer | None:
         """Run a command together with predicted queries; return None if there are none or that did not work."""
         # Only a POSIX shell that reads a script can run several commands together.
-        together = ahead.together_with(text) if self._reads_its_script(arguments) else {}
+        together = ahead.together_with(text, arguments) if self._reads_its_script(arguments) else {}
         if len(together) < 2:
             return None
         script, divider = asking_all(together.values())
@@ -121,6 +124,19 @@ class RecordingConnector(SSHConnector):
         answer = self.session.ask(prepared, mark)
         ahead.keep(answers_in(answer, divider, together), arguments, self.session.exchanges)
         return ahead.answer(text, arguments, self.session.exchanges)
+
+    def _perform(self, prepared: Prepared, mark: str, codes: Collection[int]) -> int:
+        """Run a command that changes something, together with the queries of the next operation; return its code."""
+        ahead = self.look_ahead
+        upcoming = ahead.upcoming() if ahead and not _ENDS_CONNECTIONS.search(prepared.shown) else None
+        if ahead is None or upcoming is None:
+            return self.session.perform(prepared, mark, lambda code: code in codes)
+        script, divider = asking_all(upcoming.scripts.values())
+        question = self._prepared(StringCommand(script), mark, dict(upcoming.options))
+        code, answer = self.session.perform_and_ask(prepared, question, mark, lambda code: code in codes)
+        if answer is not None:
+            ahead.keep(answers_in(answer, divider, upcoming.scripts), upcoming.options, self.session.exchanges)
+        return code
 
     def _record_failed_look(self, command: str, answer: CommandAnswer) -> None:
         record = self.session.record
@@ -191,8 +207,7 @@ class RecordingConnector(SSHConnector):
         mark = self._next_mark(arguments)
         with get_file_io(filename_or_io) as file:
             prepared = self._prepared(StringCommand(*words), mark, arguments, iter(lambda: file.read(_PIECE), b""))
-            sent = replace(prepared, shown=f"upload {remote_filename}")
-            return self.session.perform(sent, mark, lambda code: code == 0) == 0
+            return self._perform(replace(prepared, shown=f"upload {remote_filename}"), mark, [0]) == 0
 
     def remove_temporaries(self) -> None:
         """Remove the files that operations uploaded only to run them: pyinfra would leave them on the node."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import dropwhile
 
 from dtk.apply.session.node_session import CommandAnswer
@@ -21,11 +21,13 @@ class Looks:
     """The predicted queries of an operation, in order.
 
     ``scripts`` maps each command to the script that runs in its place: the same command, or one that can't block in
-    cases in which the operation would not run the query.
+    cases in which the operation would not run the query. ``after_guard`` means that a command of the module runs on the
+    node before them.
     """
 
     scripts: Mapping[str, str]
     options: Options
+    after_guard: bool = False
 
 
 class LookAhead:
@@ -40,6 +42,8 @@ class LookAhead:
         self._foresee = foresee
         self._looks: Sequence[Looks | None] | None = None
         self._at = self._asked = 0
+        self._running = -1
+        self._asked_with: tuple[Options, Options] | None = None
         self._width = WIDEST
         self._answers: Mapping[str, CommandAnswer] = {}
         self._options: Options = {}
@@ -61,8 +65,31 @@ class LookAhead:
         """Store the answers of an exchange and drop all earlier ones."""
         self._answers, self._options, self._exchange = answers, options, exchange
 
-    def together_with(self, command: str) -> dict[str, str]:
-        """Return the scripts to run together with a command, itself first; {} if it was not predicted."""
+    def begin_next(self) -> None:
+        """Note that the next operation begins."""
+        self._running += 1
+
+    def upcoming(self) -> Looks | None:
+        """Return the queries of the operation after the present one, with pyinfra's own arguments for them.
+
+        Returns:
+            None if it is not known what they are, or something else runs before them.
+        """
+        at, looks = self._running + 1, self._looks or ()
+        found = looks[at] if at < len(looks) else None
+        if found is None or found.after_guard or self._asked_with is None or found.options != self._asked_with[0]:
+            return None
+        # The present one changes something, so that the next one is likely to do so, too.
+        self._at, self._asked, self._width = at, at + 1, 1
+        return replace(found, options=self._asked_with[1])
+
+    def together_with(self, command: str, options: Options) -> dict[str, str]:
+        """Return the scripts to run together with a command, itself first; {} if it was not predicted.
+
+        Args:
+            command: as the shell receives it.
+            options: which user runs it, and how.
+        """
         if self._looks is None:
             self._looks = self._foresee()
         at = next((at for at, looks in enumerate(self._ahead(), self._at) if looks and command in looks.scripts), None)
@@ -71,7 +98,8 @@ class LookAhead:
         # A repeated query means that something changed, so the next operations are likely to change something as well.
         self._width = 1 if at < self._asked else min(2 * self._width, WIDEST)
         window = list(self._window(at))
-        self._at, self._asked = at, at + len(window)
+        self._running, self._at, self._asked = at, at, at + len(window)
+        self._asked_with = (window[0].options, options)
         together = dict(dropwhile(lambda one: one[0] != command, window[0].scripts.items()))
         for looks in window[1:]:
             together |= looks.scripts
@@ -81,9 +109,12 @@ class LookAhead:
         return (self._looks or ())[self._at :]
 
     def _window(self, at: int) -> Iterator[Looks]:
-        looks = (self._looks or ())[at : at + self._width]
-        for one in looks:
-            if one is None or (looks[0] and one.options != looks[0].options):
+        first, *others = (self._looks or ())[at : at + self._width]
+        if first is None:
+            return
+        yield first
+        for one in others:
+            if one is None or one.after_guard or one.options != first.options:
                 return
             yield one
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import gevent
@@ -25,7 +25,9 @@ from dtk.ssh.connect import Patience
 from dtk.ssh.connections import Connections, NodeConnection
 from dtk.ssh.delimited import READ_ALL
 from dtk.ssh.exchange import GiveBytes, Input
+from dtk.ssh.follow_up import FollowUp
 from dtk.ssh.host_keys import KnownHosts
+from dtk.ssh.leftover_search import LeftoverSearch
 from dtk.ssh.output import STREAMS, LineSplitter, Stream, lines_of
 from dtk.ssh.remote_kill import Older, kill_script, marking_shell
 
@@ -51,6 +53,24 @@ class Prepared:
         """Return one of dtk's own scripts; its processes carry a mark."""
         shell = marking_shell(mark, "sh") if mark else "sh"
         return cls(shown, f"{shell} -c {shlex.quote(READ_ALL)}", script)
+
+    @property
+    def can_be_sent_again(self) -> bool:
+        """Whether its input is there again if the command has to be sent a second time."""
+        return isinstance(self.stdin, bytes | tuple)
+
+    @property
+    def whole_input(self) -> bytes:
+        """Its input in one piece."""
+        return self.stdin if isinstance(self.stdin, bytes) else b"".join(self.stdin)
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What earlier tasks may still run on a node: their unfinished commands, and what ends them or raises an error."""
+
+    older: Older
+    end: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -91,6 +111,7 @@ class NodeSession:
         self._connection_was_lost = False
         self._first_contact: Callable[[], None] | None = None
         self._is_met = False
+        self._leftovers: Leftovers | None = None
         self.record = OperationRecord()
 
     def begin_step(
@@ -134,6 +155,13 @@ class NodeSession:
         if self._first_contact is not None and not self._is_met:
             self._first_contact()
             self._is_met = True
+
+    def look_for_leftovers(self, leftovers: Leftovers) -> None:
+        """Have the next command preceded by a search for them in the same exchange; if there are any, they are ended.
+
+        The command runs once nothing is left, and fails while something is.
+        """
+        self._leftovers = leftovers
 
     def _end_orphaned_command(self) -> None:
         """End the command that was running when the connection was lost."""
@@ -181,19 +209,42 @@ class NodeSession:
         Returns:
             Its exit code.
         """
+        return self.perform_and_ask(command, None, mark, is_success)[0]
+
+    def perform_and_ask(
+        self, command: Prepared, question: Prepared | None, mark: str, is_success: Callable[[int], bool]
+    ) -> tuple[int, CommandAnswer | None]:
+        """Perform a command and, if its exit code is 0, run a read-only command right after it, in the same exchange.
+
+        Returns:
+            The exit code of the first command, and the answer of the second one, None if it did not come to its end.
+        """
         self.record.begin(command.shown)
         lines = {
             stream: LineSplitter(partial(self._give, stream), RedactedStream(self.redactor), self._redrawn)
             for stream in STREAMS
         }
+
+        def give(stream: Stream, chunk: bytes) -> None:
+            lines[stream].feed(chunk)
+
+        following = FollowUp(question.sent, question.whole_input, give, LARGEST_ANSWER) if question else None
+        answer = None
         try:
-            ended = self._run(command, mark, lambda stream, chunk: lines[stream].feed(chunk))
+            if following is None:
+                ended = self._run(command, mark, give)
+            else:
+                both = replace(command, sent=following.after(command.sent), stdin=following.input(command.stdin))
+                ended = self._run(both, mark, following.feed)
         finally:
+            printed = following.end() if following else None
             for splitter in lines.values():
                 splitter.end()
         self.record.end(command.shown, ended.code, failed=not is_success(ended.code))
         self.record.output_is_held |= ended.output_is_held
-        return ended.code
+        if printed:
+            answer = CommandAnswer(0, *(tuple(lines_of(printed[stream])) for stream in STREAMS))
+        return ended.code, answer
 
     def _redrawn(self, line: str) -> None:
         """Report the progress of a command that redraws one line."""
@@ -230,6 +281,23 @@ class NodeSession:
         if not connection.is_alive:
             raise connection.connection_lost()
         self._end_orphaned_command()
+        if self._leftovers is not None:
+            return self._run_after(self._leftovers, command, mark, give)
+        return self._exchange(command, mark, give)
+
+    def _run_after(self, leftovers: Leftovers, command: Prepared, mark: str, give: GiveBytes) -> Ended:
+        if command.can_be_sent_again:
+            search = LeftoverSearch(leftovers.older, give, as_root=not self.login_is_root)
+            ended = self._exchange(replace(command, sent=search.before(command.sent)), mark, search.feed)
+            if not search.end():
+                self._leftovers = None
+                return ended
+        leftovers.end()
+        self._leftovers = None
+        return self._exchange(command, mark, give)
+
+    def _exchange(self, command: Prepared, mark: str, give: GiveBytes) -> Ended:
+        connection = self.ssh
         self.exchanges += 1
         self._running = mark
         try:
@@ -265,7 +333,7 @@ class NodeSession:
         problem = f"no response within {seconds:.0f} s"
         try:
             with gevent.Timeout(seconds, False):
-                problem = self._try_to_end(kill_script(marks, as_root=as_root, older=older))
+                problem = self._try_to_end(kill_script(marks, as_root=as_root and not self.login_is_root, older=older))
         except (NoShellError, NoSessionError) as error:
             if older is not None:
                 # At first contact no command of this task has run yet, and none could run.
