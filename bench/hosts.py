@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SSHD = "/usr/sbin/sshd"
+OWN_PROCESSES = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+"""Real machines do not see each other's processes, and dtk looks for those of earlier tasks."""
 PORT = 2222
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = """\
@@ -113,7 +115,9 @@ def servers(folder: Path, count: int) -> Iterator[Machines]:
         text = SETTINGS.format(port=machine.port, address=machine.address, folder=place, home=machine.home)
         (place / "sshd_config").write_text(text)
         with (place / "log").open("w") as log:
-            started.append(subprocess.Popen([SSHD, "-D", "-e", "-f", place / "sshd_config"], stderr=log))
+            started.append(
+                subprocess.Popen([*OWN_PROCESSES, SSHD, "-D", "-e", "-f", place / "sshd_config"], stderr=log)
+            )
         machines.append(machine)
     for machine in machines:
         wait_for(machine)

@@ -19,7 +19,6 @@ import typer  # noqa: E402
 from dtk import __version__  # noqa: E402
 from dtk.errors import DtkError, InvalidError, refused_by_machine  # noqa: E402
 from dtk.views.harmless_stream import make_streams_harmless  # noqa: E402
-from dtk.views.stream_color import message_in_color  # noqa: E402
 
 if TYPE_CHECKING:
     from dtk.views.ci.annotation import Annotation
@@ -126,6 +125,7 @@ def _problem_lines(error: InvalidError) -> list[str]:
 
 def _say(text: str) -> None:
     from dtk.cli.output import use_color  # noqa: PLC0415 - only for errors
+    from dtk.views.stream_color import message_in_color  # noqa: PLC0415 - as above
 
     shown = message_in_color(text) if use_color(sys.stderr) else text
     print(shown, file=sys.stderr)  # noqa: T201 - the entry point prints errors

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from dtk.errors import DtkError, Location
 from dtk.service.global_options import settings
-from dtk.state.workspace import find_workspace
 from dtk.views.ci.forge import Forge, ForgeText, detected
 from dtk.views.harmless_stream import HarmlessStream, drawing_stream
 
@@ -86,6 +85,8 @@ def _from_repository(name: str) -> str:
 
 def _folders() -> list[Path]:
     """Return the folders that the file names of errors may be relative to."""
+    from dtk.state.workspace import find_workspace
+
     try:
         return [settings().workspace or find_workspace(Path.cwd()).root, Path.cwd()]
     except DtkError:

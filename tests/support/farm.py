@@ -124,7 +124,8 @@ class _Machine:
         say = _SAY.search(rest) or _SAY.search(script)
         claimed = _MARK_OF_HOST.search(rest)
         output = said(int(say[1]), say[2].decode()).encode() if say else FACTS if b'echo "home=' in rest else b""
-        output = claimed[1] if claimed else b"facts:\n" + output if b"echo facts:" in rest else output
+        mark = claimed[1] + b"\n" if claimed else b""
+        output = mark + (b"claimed:\nfacts:\n" + output if b"echo facts:" in rest else output)
         process.stdout.write(begin + output + end + b"0>")
         process.stderr.write(begin + end + b"0>")
         process.exit(0)
