@@ -88,16 +88,26 @@ done
 exit $code
 """
 _SEARCH = r"""
+# The nonce comes second in the environment: a grep that sees no further than the first variable does not find itself.
+look() {
+  "$@" env -i PATH="$PATH" DTK_SEARCH="$nonce" \
+    grep -lsF -e "DTK_STEP=$lineage-" -e "$nonce" /proc/self/environ /proc/[0-9]*/environ
+}
 looked=
-if [ -n "$as_root" ]; then
-  looked=$(sudo -n grep -lsF -e "DTK_STEP=$lineage-" -e "$nonce" /proc/self/environ /proc/[0-9]*/environ)
-fi
-if [ -z "$looked" ]; then
-  looked=$(DTK_SEARCH=$nonce grep -lsF -e "DTK_STEP=$lineage-" -e "$nonce" /proc/self/environ /proc/[0-9]*/environ)
-fi
-set -- $looked
-# A grep that works found itself, twice, and if there is nothing else, it found nothing else.
-if [ $# != 2 ]; then
+[ -z "$as_root" ] || looked=$(look sudo -n)
+by_root=$looked
+[ -n "$looked" ] || looked=$(look)
+others=unknown
+case $looked in
+/proc/self/environ*)
+  # A grep that works found itself. As a rule, there is nothing else.
+  others=
+  for file in ${looked#/proc/self/environ}; do
+    # Without sudo between, the list of files may have the number of grep's own process, which is gone.
+    if [ -n "$by_root" ] || [ -e "$file" ]; then others=$file; fi
+  done
+esac
+if [ -n "$others" ]; then
 """
 _GRACE_TRIES = 20
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +23,15 @@ OLDER = Older("1a2b3c4d", None)
 QUESTION = "sh -c 'eval \"$(cat)\"'"
 
 
+@dataclass(frozen=True)
+class Way:
+    """The programs and the shell with which a node looks, and whether it looks with sudo."""
+
+    path: str
+    shell: str = "sh"
+    as_root: bool = False
+
+
 class Printed:
     """What a command printed."""
 
@@ -29,9 +42,8 @@ class Printed:
         self.text[stream] += chunk
 
 
-def ran(script: str, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
-    given = {**os.environ, **environment}
-    return subprocess.run(["sh", "-c", script], input=stdin, capture_output=True, check=False, env=given, timeout=60)
+def ran(script: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["sh", "-c", script], input=stdin, capture_output=True, check=False, timeout=60)
 
 
 def followed(
@@ -74,11 +86,28 @@ def test_an_answer_that_is_too_long_and_one_that_never_came_are_none() -> None:
     assert (code, printed.text["stdout"], answer) == (-9, b"", None)
 
 
-def searched(command: str, size: int = 4096) -> tuple[bool, bytes]:
+@pytest.fixture(params=["dash", "bash", "busybox", "sudo"])
+def way(request: pytest.FixtureRequest, tmp_path: Path) -> Way:
+    """Return how a node looks."""
+    if request.param == "sudo":
+        (tmp_path / "sudo").write_text('#!/bin/sh\n[ "$1" = -n ] && shift\n"$@"\n')
+        (tmp_path / "sudo").chmod(0o755)
+        return Way(f"{tmp_path}:{os.environ['PATH']}", as_root=True)
+    if request.param != "busybox":
+        return Way(os.environ["PATH"], shutil.which(request.param) or "sh")
+    if not Path("/bin/busybox").exists():
+        pytest.skip("this machine has no /bin/busybox")
+    subprocess.run(["/bin/busybox", "--install", "-s", str(tmp_path)], check=True)
+    return Way(str(tmp_path), str(tmp_path / "sh"))
+
+
+def searched(way: Way, command: str, size: int = 4096) -> tuple[bool, bytes]:
     """Run a command behind a search; return whether something was found, and what the command printed."""
     printed = Printed()
-    search = LeftoverSearch(OLDER, printed.give, as_root=False)
-    text = ran(search.before(command), DTK_NODE="").stdout
+    search = LeftoverSearch(OLDER, printed.give, as_root=way.as_root)
+    given = {**os.environ, "PATH": way.path, "DTK_NODE": ""}
+    words = [way.shell, "-c", search.before(command)]
+    text = subprocess.run(words, input=b"", capture_output=True, check=False, env=given, timeout=60).stdout
     for at in range(0, len(text), size):
         search.feed("stdout", text[at : at + size])
     return search.end(), printed.text["stdout"]
@@ -99,27 +128,26 @@ def unfinished(mark: str, *, own_number: bool = True) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("size", [1, 4096])
-def test_a_command_runs_behind_a_search_that_finds_nothing(size: int) -> None:
-    assert searched("cat; printf 1; printf 2", size) == (False, b"12")
-    assert searched("true", size) == (False, b"")
+def test_a_command_runs_behind_a_search_that_finds_nothing(way: Way, size: int) -> None:
+    assert searched(way, "cat; printf 1; printf 2", size) == (False, b"12")
+    assert searched(way, "true", size) == (False, b"")
 
 
-def test_a_command_does_not_run_while_an_earlier_one_does() -> None:
+def test_a_command_does_not_run_while_an_earlier_one_does(way: Way) -> None:
     with unfinished("1a2b3c4d-7-3.1.1-2-"):
-        assert searched("echo ran") == (True, b"")
+        assert searched(way, "echo ran") == (True, b"")
 
 
-def test_daemons_and_other_services_commands_hold_nothing_up() -> None:
+def test_daemons_and_other_services_commands_hold_nothing_up(way: Way) -> None:
     with unfinished("1a2b3c4d-7-3.1.1-2-", own_number=False), unfinished("11111111-7-3.1.1-2-"):
-        assert searched("echo ran") == (False, b"ran\n")
+        assert searched(way, "echo ran") == (False, b"ran\n")
 
 
-def test_a_search_without_anything_is_one_process() -> None:
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_a_search_that_finds_nothing_is_one_process(shell: str) -> None:
     """All others are only started if there is something with a mark."""
     search = LeftoverSearch(OLDER, Printed().give, as_root=False)
-    words = ["strace", "-f", "-qq", "-e", "trace=execve", "sh", "-c", search.before("true")]
+    words = ["strace", "-f", "-qq", "-e", "trace=execve", shell, "-c", search.before("true")]
     done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60, stdin=subprocess.DEVNULL)
-    assert [line.split('"')[1].rpartition("/")[2] for line in done.stderr.splitlines() if " = 0" in line] == [
-        "sh",
-        "grep",
-    ]
+    programs = re.findall(r'execve\("[^"]*/(\w+)".* = 0', done.stderr)
+    assert programs == [shell, "env", "grep"]
