@@ -74,6 +74,30 @@ def test_an_operation_sees_what_the_one_before_it_did_to_the_same_path(lab: Lab)
     assert changed(lab.apply(stage(1, action("n1", "m::c", *items)))) == [False, True, False]
 
 
+def test_what_a_command_prints_is_its_own_though_queries_follow_it(lab: Lab) -> None:
+    home = lab.add_node("n1").home
+    shown = run("printf out; printf err >&2; cat")
+    items = (line(home / "a", "text"), shown, line(home / "b", "text"), run("exit 3"), line(home / "c", "text"))
+    result = lab.apply(stage(1, action("n1", "m::c", *items)))
+    assert result.exit_code == 1
+    first, failed = result.of("operation.finished", kind="run")
+    assert (first["stdout"], first["stderr"], first["exit_code"]) == ("out", "err", 0)
+    assert (failed["stdout"], failed["stderr"], failed["exit_code"]) == ("", "", 3)
+    assert (home / "b").read_text() == "text\n"
+
+
+def test_the_time_of_a_command_with_a_limit_is_not_spent_on_queries(lab: Lab) -> None:
+    server = lab.add_node("n1")
+    counts = []
+    for more in ({}, {"timeout": 60}):
+        server.channels = 0
+        items = (line(server.home / "a", "text"), run("true", **more), line(server.home / "b", "text"))
+        assert lab.apply(stage(1, action("n1", "m::c", *items))).exit_code == 0
+        counts.append(server.channels)
+    # The file and its line, the command with the queries of the next file, its line; then nothing changes.
+    assert counts == [4, 3]
+
+
 @pytest.mark.parametrize("name", ["files.put", "files.template"])
 def test_a_template_error_of_a_later_item_is_its_own(lab: Lab, name: str) -> None:
     home = lab.add_node("n1").home

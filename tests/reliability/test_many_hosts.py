@@ -108,7 +108,7 @@ def mixed(home: Path, count: int) -> list[dict[str, Any]]:
     return [kinds[at % 4](at) for at in range(count)]
 
 
-@pytest.mark.parametrize(("count", "first", "second"), [(4, 8, 3), (10, 19, 6)])
+@pytest.mark.parametrize(("count", "first", "second"), [(4, 5, 2), (10, 11, 3)])
 def test_connections_and_channels_of_a_host_are_these(lab: Lab, count: int, first: int, second: int) -> None:
     server = lab.add_node("n1")
     module = lab.workspace.root / "modules/test/mod"

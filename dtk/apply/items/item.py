@@ -99,7 +99,7 @@ def _run_repeatedly(work: Work, item: PlannedItem) -> bool:
         _report(work, _as_in_the_module(item), OperationRecord(), 0.0, changed=False, skipped=True)
         return False
     if ahead := cast(RecordingConnector, work.host.connector).look_ahead:
-        ahead.begin_next()
+        ahead.begin_next(has_limit=limit_of(item) is not None)
     attempts = item.retries + 1 if isinstance(item, PlannedRun) else 1
     for attempt in range(1, attempts + 1):
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import dropwhile
 
 from dtk.apply.session.node_session import CommandAnswer
@@ -43,6 +43,7 @@ class LookAhead:
         self._looks: Sequence[Looks | None] | None = None
         self._at = self._asked = 0
         self._running = -1
+        self._has_limit = False
         self._asked_with: tuple[Options, Options] | None = None
         self._width = WIDEST
         self._answers: Mapping[str, CommandAnswer] = {}
@@ -65,23 +66,30 @@ class LookAhead:
         """Store the answers of an exchange and drop all earlier ones."""
         self._answers, self._options, self._exchange = answers, options, exchange
 
-    def begin_next(self) -> None:
-        """Note that the next operation begins."""
+    def begin_next(self, *, has_limit: bool) -> None:
+        """Note that the next operation begins; nothing may follow its commands if its own time is limited."""
         self._running += 1
+        self._has_limit = has_limit
 
     def upcoming(self) -> Looks | None:
-        """Return the queries of the operation after the present one, with pyinfra's own arguments for them.
+        """Return the queries of the operations after the present one, with pyinfra's own arguments for them.
 
         Returns:
             None if it is not known what they are, or something else runs before them.
         """
         at, looks = self._running + 1, self._looks or ()
         found = looks[at] if at < len(looks) else None
-        if found is None or found.after_guard or self._asked_with is None or found.options != self._asked_with[0]:
+        if found is None or found.after_guard or self._has_limit:
             return None
-        # The present one changes something, so that the next one is likely to do so, too.
-        self._at, self._asked, self._width = at, at + 1, 1
-        return replace(found, options=self._asked_with[1])
+        if self._asked_with is None or found.options != self._asked_with[0]:
+            return None
+        if self._running >= 0 and looks[self._running] is not None:
+            # The present one did not find what it wants, so that the next one is likely to change something, too.
+            self._width = 1
+        window = list(self._window(at))
+        self._at, self._asked = at, at + len(window)
+        scripts = {command: script for one in window for command, script in one.scripts.items()}
+        return Looks(scripts, self._asked_with[1])
 
     def together_with(self, command: str, options: Options) -> dict[str, str]:
         """Return the scripts to run together with a command, itself first; {} if it was not predicted.
