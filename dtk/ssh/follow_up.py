@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 from functools import partial
@@ -9,14 +10,18 @@ from itertools import chain
 
 from dtk.ssh.delimited import beginning_of, encoded
 from dtk.ssh.exchange import GiveBytes, Input
-from dtk.ssh.output import STREAMS, Stream
+from dtk.ssh.output import Stream
 
+# A process that the command left running may print at any time. The length shows whether the answer is whole.
 _SCRIPT = """\
 IFS= read -r dtk
 {command}
 dtk_code=$?
-printf %s '{mark}'; printf %s '{mark}' >&2
-[ $dtk_code != 0 ] || printf %b "$dtk" | {question}
+printf '<{nonce}|%s>' $dtk_code; printf '<{nonce}|%s>' $dtk_code >&2
+if [ $dtk_code = 0 ]; then
+dtk=$(printf %b "$dtk" | {question} 2>/dev/null)
+printf '<{nonce}:%s:%s:{nonce}>' "${{#dtk}}" "$dtk"
+fi
 exit $dtk_code"""
 
 
@@ -30,16 +35,18 @@ class FollowUp:
             question: a command for a POSIX shell that reads a script.
             script: that script.
             give: receives the output of the first command.
-            most: the maximum number of bytes of the answer on each stream.
+            most: the maximum number of bytes of the answer.
         """
         self._question, self._script = question, script
+        self._nonce = secrets.token_hex(16)
         # Its first character is nowhere else in it, as ``beginning_of`` expects.
-        self._mark = f"<{secrets.token_hex(16)}|"
-        self._streams = {stream: _Divided(self._mark.encode(), partial(give, stream), most) for stream in STREAMS}
+        mark = f"<{self._nonce}|".encode()
+        self._stdout = _Divided(mark, partial(give, "stdout"), most)
+        self._stderr = _Divided(mark, partial(give, "stderr"), 0)
 
     def after(self, command: str) -> str:
         """Return a command with the question behind it."""
-        return _SCRIPT.format(command=command, mark=self._mark, question=self._question)
+        return _SCRIPT.format(command=command, nonce=self._nonce, question=self._question)
 
     def input(self, stdin: Input) -> Input:
         """Return the standard input of both."""
@@ -50,45 +57,61 @@ class FollowUp:
 
     def feed(self, stream: Stream, chunk: bytes) -> None:
         """Pass on what the first command printed, and keep the answer."""
-        self._streams[stream].feed(chunk)
+        (self._stdout if stream == "stdout" else self._stderr).feed(chunk)
 
-    def end(self) -> dict[Stream, bytes] | None:
-        """Return the answer, None if it is incomplete or too long; pass on what was held back."""
-        answers = {stream: one.end() for stream, one in self._streams.items()}
-        found = {stream: answer for stream, answer in answers.items() if answer is not None}
-        return found if len(found) == len(answers) else None
+    @property
+    def code(self) -> int | None:
+        """The exit code of the first command, None while it has not ended."""
+        found = re.match(rb"(\d+)>", self._stdout.after)
+        return int(found[1]) if found else None
+
+    def end(self) -> bytes | None:
+        """Return the standard output of the question, None if it is not whole; pass on what was held back."""
+        self._stdout.end()
+        self._stderr.end()
+        nonce = self._nonce.encode()
+        found = re.search(rb"<%b:(\d+):(.*?):%b>" % (nonce, nonce), self._stdout.after, re.DOTALL)
+        if found is None:
+            return None
+        # A shell counts bytes or characters.
+        lengths = len(found[2]), len(found[2].decode(errors="surrogateescape"))
+        return found[2] if int(found[1]) in lengths else None
 
 
 class _Divided:
-    """One stream: what comes before a mark is passed on, what comes after it is kept."""
+    """One stream: what comes before a mark is passed on, what comes after it is kept, up to a number of bytes."""
 
     def __init__(self, mark: bytes, give: Callable[[bytes], None], most: int) -> None:
         self._mark, self._give, self._most = mark, give, most
         self._rest = b""
-        self._after: list[bytes] | None = None
+        self._is_after = False
+        self._kept: list[bytes] = []
         self._size = 0
 
+    @property
+    def after(self) -> bytes:
+        return b"".join(self._kept)
+
     def feed(self, chunk: bytes) -> None:
-        if self._after is not None:
+        if self._is_after:
             self._keep(chunk)
             return
         before, mark, after = (self._rest + chunk).partition(self._mark)
         held = 0 if mark else beginning_of(self._mark, before)
-        self._rest = before[len(before) - held :]
-        if mark:
-            self._rest, self._after = b"", []
-            self._keep(after)
+        self._rest = before[len(before) - held :] if held else b""
         if passed := before[: len(before) - held]:
             self._give(passed)
+        if mark:
+            self._is_after = True
+            self._keep(after)
 
     def _keep(self, chunk: bytes) -> None:
-        self._size += len(chunk)
-        if self._after is not None and self._size <= self._most:
-            self._after.append(chunk)
+        kept = chunk[: self._most - self._size]
+        self._size += len(kept)
+        if kept:
+            self._kept.append(kept)
 
-    def end(self) -> bytes | None:
-        if self._after is not None:
-            return b"".join(self._after) if self._size <= self._most else None
+    def end(self) -> None:
         if self._rest:
             self._give(self._rest)
-        return None
+            self._rest = b""

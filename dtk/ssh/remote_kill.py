@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MARK = "DTK_STEP"
+SEARCH_MARK = "DTK_SEARCH"
+"""The variable with the same marks in the environment of a search that precedes a command."""
 
 _FIND = r"""
 root=
@@ -32,16 +34,17 @@ of_this_node() {
 found() {
   if [ -d /proc/self ] && [ -z "$whole" ]; then
     for file in /proc/[0-9]*/environ; do
-      if $root cat "$file" 2>/dev/null | tr '\0' '\n' | grep -qF "DTK_STEP=$mark"; then
+      if $root cat "$file" 2>/dev/null | tr '\0' '\n' | grep -qF -e "DTK_STEP=$mark" -e "DTK_SEARCH=$mark"; then
         file=${file#/proc/}
         echo "${file%/environ}"
       fi
     done
   elif [ -d /proc/self ]; then
-    $root grep -lsF "DTK_STEP=$mark" /proc/[0-9]*/environ 2>/dev/null | sed 's|^/proc/||; s|/environ$||'
+    $root grep -lsF -e "DTK_STEP=$mark" -e "DTK_SEARCH=$mark" /proc/[0-9]*/environ 2>/dev/null |
+      sed 's|^/proc/||; s|/environ$||'
   else
     $root ps -A -E -ww -o pid=,command= 2>/dev/null |
-      OF="$mark" awk 'index($0, "DTK_" "STEP=" ENVIRON["OF"]) { print $1 }'
+      OF="$mark" awk 'index($0, "DTK_" "STEP=" ENVIRON["OF"]) || index($0, "DTK_" "SEARCH=" ENVIRON["OF"]) { print $1 }'
   fi | of_this_node
 }
 # The marks of the processes found, one a line with the process in front: 123 1a2b3c4d-7-3.1.1-2-123
@@ -90,13 +93,14 @@ exit $code
 _SEARCH = r"""
 # The nonce comes second in the environment: a grep that sees no further than the first variable does not find itself.
 look() {
-  "$@" env -i PATH="$PATH" DTK_SEARCH="$nonce" \
+  "$@" env -i PATH="$PATH" DTK_NONCE="$nonce" \
     grep -lsF -e "DTK_STEP=$lineage-" -e "$nonce" /proc/self/environ /proc/[0-9]*/environ
 }
 looked=
 [ -z "$as_root" ] || looked=$(look sudo -n)
 by_root=$looked
-[ -n "$looked" ] || looked=$(look)
+# Where sudo permits some programs only, the search below uses those.
+[ -n "$looked" ] || { [ -n "$as_root" ] && sudo -n true; } || looked=$(look)
 others=unknown
 case $looked in
 /proc/self/environ*)
@@ -163,7 +167,7 @@ def search_script(nonce: str, *, as_root: bool, older: Older) -> str:
         older: the tasks.
     """
     given = {**_of(older), "as_root": _word(yes=as_root), "nonce": nonce}
-    return f"{_assigned(given)}{_SEARCH}{_FIND}unfinished\nfi\n"
+    return f"{_assigned(given)}{_SEARCH}{_FIND}unfinished\nfi\nexit 0\n"
 
 
 def _of(older: Older | None) -> dict[str, str]:

@@ -278,7 +278,7 @@ def test_a_login_that_merges_output_and_errors_is_named_with_what_to_do(
 @pytest.mark.parametrize("settings", ["", "MaxSessions 1\n"])
 def test_a_cancelled_command_is_ended_on_the_node(lab: Lab, machine: Machine, settings: str) -> None:
     server = machine(settings=settings)
-    command = "touch begun; trap 'touch ended; exit' TERM; sleep 300 & wait"
+    command = "trap 'touch ended; exit' TERM; touch begun; sleep 300 & wait"
     started = lab.start(stage(1, action("master", "m::c", run(command))))
     wait_until(lambda: (server.home / "begun").exists() or None)
     started.process.terminate()

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ import pytest
 from dtk.ssh.follow_up import FollowUp
 from dtk.ssh.leftover_search import LeftoverSearch
 from dtk.ssh.output import Stream
-from dtk.ssh.remote_kill import Older
+from dtk.ssh.remote_kill import Older, kill_script
+from tests.support.waiting import eventually
 
 OLDER = Older("1a2b3c4d", None)
+MARK = "1a2b3c4d-8-1.1-1-"
 QUESTION = "sh -c 'eval \"$(cat)\"'"
 
 
@@ -47,50 +50,56 @@ def ran(script: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
 
 
 def followed(
-    command: str, question: str, size: int, stdin: bytes = b""
-) -> tuple[int, Printed, dict[Stream, bytes] | None]:
+    command: str, question: str, size: int = 4096, stdin: bytes = b""
+) -> tuple[FollowUp, Printed, bytes | None]:
     """Run a command with a question behind it, and receive the output in pieces of a size in bytes."""
     printed = Printed()
-    following = FollowUp(QUESTION, question.encode(), printed.give, 100)
+    following = FollowUp(QUESTION, question.encode(), printed.give, 10_000)
     sent = following.input(stdin)
     assert isinstance(sent, bytes)
     done = ran(following.after(command), sent)
-    for stream, text in (("stdout", done.stdout), ("stderr", done.stderr)):
+    for text, give in (
+        (done.stdout, partial(following.feed, "stdout")),
+        (done.stderr, partial(following.feed, "stderr")),
+    ):
         for at in range(0, len(text), size):
-            following.feed("stdout" if stream == "stdout" else "stderr", text[at : at + size])
-    return done.returncode, printed, following.end()
+            give(text[at : at + size])
+    assert done.returncode in (following.code, -9)
+    return following, printed, following.end()
 
 
 @pytest.mark.parametrize("size", [1, 7, 4096])
 def test_what_a_command_and_the_question_behind_it_print_is_told_apart(size: int) -> None:
-    code, printed, answer = followed(
-        "cat; printf no-end; echo problem >&2", "echo 'it\\0s'; echo why >&2", size, b"in\n"
-    )
-    assert (code, printed.text) == (0, {"stdout": b"in\nno-end", "stderr": b"problem\n"})
-    assert answer is not None
-    assert answer["stderr"] == b"why\n"
-    assert answer["stdout"].startswith(b"it")
+    question = r"printf 'it\047s \303\274 %s\n' '<|:>'; echo why >&2"
+    following, printed, answer = followed("cat; printf no-end; echo problem >&2", question, size, b"in\n")
+    assert (following.code, printed.text) == (0, {"stdout": b"in\nno-end", "stderr": b"problem\n"})
+    assert answer == "it's ü <|:>".encode()
 
 
 @pytest.mark.parametrize("command", ["echo done; exit 3", "echo done; (exit 3)"])
 def test_after_a_command_that_fails_nothing_is_asked(command: str) -> None:
-    code, printed, answer = followed(f"( {command} )", "echo asked", 4096)
-    assert (code, printed.text["stdout"], printed.text["stderr"]) == (3, b"done\n", b"")
-    assert answer is not None
-    assert answer["stdout"] == b""
+    following, printed, answer = followed(f"( {command} )", "echo asked")
+    assert (following.code, printed.text["stdout"], printed.text["stderr"], answer) == (3, b"done\n", b"", None)
 
 
 def test_an_answer_that_is_too_long_and_one_that_never_came_are_none() -> None:
-    assert followed("true", "head -c 101 /dev/zero", 4096)[2] is None
-    code, printed, answer = followed("kill -9 $$", "true", 4096)
-    assert (code, printed.text["stdout"], answer) == (-9, b"", None)
+    assert followed("true", "head -c 20000 /dev/zero | tr '\\0' x")[2] is None
+    following, printed, answer = followed("kill -9 $$", "true")
+    assert (following.code, printed.text["stdout"], answer) == (None, b"", None)
 
 
-@pytest.fixture(params=["dash", "bash", "busybox", "sudo"])
+def test_what_a_process_in_the_background_prints_is_no_answer() -> None:
+    noise = "( i=0; while [ $i -lt 400 ]; do echo noise $i; i=$((i + 1)); done ) &"
+    answers = {followed(f"( {noise} echo begun )", "echo one; sleep 0.01; echo two")[2] for _ in range(20)}
+    assert answers <= {b"one\ntwo", None}
+
+
+@pytest.fixture(params=["dash", "bash", "busybox", "sudo", "a sudo that permits little"])
 def way(request: pytest.FixtureRequest, tmp_path: Path) -> Way:
     """Return how a node looks."""
-    if request.param == "sudo":
-        (tmp_path / "sudo").write_text('#!/bin/sh\n[ "$1" = -n ] && shift\n"$@"\n')
+    if "sudo" in request.param:
+        refused = "" if request.param == "sudo" else '[ "$1" != env ] || exit 1\n'
+        (tmp_path / "sudo").write_text(f'#!/bin/sh\n[ "$1" = -n ] && shift\n{refused}"$@"\n')
         (tmp_path / "sudo").chmod(0o755)
         return Way(f"{tmp_path}:{os.environ['PATH']}", as_root=True)
     if request.param != "busybox":
@@ -104,13 +113,14 @@ def way(request: pytest.FixtureRequest, tmp_path: Path) -> Way:
 def searched(way: Way, command: str, size: int = 4096) -> tuple[bool, bytes]:
     """Run a command behind a search; return whether something was found, and what the command printed."""
     printed = Printed()
-    search = LeftoverSearch(OLDER, printed.give, as_root=way.as_root)
+    search = LeftoverSearch(OLDER, printed.give, lambda: None, as_root=way.as_root)
     given = {**os.environ, "PATH": way.path, "DTK_NODE": ""}
-    words = [way.shell, "-c", search.before(command)]
+    words = [way.shell, "-c", search.before(command, MARK)]
     text = subprocess.run(words, input=b"", capture_output=True, check=False, env=given, timeout=60).stdout
     for at in range(0, len(text), size):
         search.feed("stdout", text[at : at + size])
-    return search.end(), printed.text["stdout"]
+    assert search.found is not None
+    return search.found, printed.text["stdout"]
 
 
 @contextmanager
@@ -146,8 +156,22 @@ def test_daemons_and_other_services_commands_hold_nothing_up(way: Way) -> None:
 @pytest.mark.parametrize("shell", ["dash", "bash"])
 def test_a_search_that_finds_nothing_is_one_process(shell: str) -> None:
     """All others are only started if there is something with a mark."""
-    search = LeftoverSearch(OLDER, Printed().give, as_root=False)
-    words = ["strace", "-f", "-qq", "-e", "trace=execve", shell, "-c", search.before("true")]
+    search = LeftoverSearch(OLDER, Printed().give, lambda: None, as_root=False)
+    words = ["strace", "-f", "-qq", "-e", "trace=execve", shell, "-c", search.before("true", MARK)]
     done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60, stdin=subprocess.DEVNULL)
     programs = re.findall(r'execve\("[^"]*/(\w+)".* = 0', done.stderr)
-    assert programs == [shell, "env", "grep"]
+    assert sorted(programs) == sorted([shell, "sh", "cat", "env", "grep"])
+
+
+def test_a_command_that_is_ended_during_the_search_never_begins(tmp_path: Path) -> None:
+    (tmp_path / "sudo").write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\nsleep 3\nexit 1\n")
+    (tmp_path / "sudo").chmod(0o755)
+    search = LeftoverSearch(OLDER, Printed().give, lambda: None, as_root=True)
+    words = ["sh", "-c", search.before(f"touch {tmp_path}/begun", MARK)]
+    given = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "DTK_NODE": ""}
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, env=given) as process:
+        eventually((tmp_path / "asked").exists, "the search asks")
+        ended = ran(kill_script([MARK], as_root=False))
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+        assert process.wait(60) == 1
+    assert not (tmp_path / "begun").exists()

@@ -26,6 +26,7 @@ from dtk.ssh.delimited import LOGIN_COMMAND
 _MARKS = re.compile(rb"printf %s '(<[0-9a-f]+\+>)'.*\nprintf %s \"(<[0-9a-f]+-)", re.DOTALL)
 _OCTAL = re.compile(rb"\\0([0-7]{3})")
 _MARK_OF_HOST = re.compile(rb"printf '%s\\n' '(\{\"format_version\".*\})'")
+_SEARCHED = re.compile(rb"\necho (\w+ none)\n")
 _SAY = re.compile(rb"farm-say (\d+) (\w+)")
 _RUN = re.compile(rb"count-(run|hold) ([\w:/-]+)")
 FACTS = b"home=/home/farm\nuser=farm\nos=farm-1\npython=\nhas_systemd=true\n"
@@ -126,6 +127,8 @@ class _Machine:
         output = said(int(say[1]), say[2].decode()).encode() if say else FACTS if b'echo "home=' in rest else b""
         mark = claimed[1] + b"\n" if claimed else b""
         output = mark + (b"claimed:\nfacts:\n" + output if b"echo facts:" in rest else output)
+        searched = _SEARCHED.search(script)
+        output = (searched[1] + b"\n" if searched else b"") + output
         process.stdout.write(begin + output + end + b"0>")
         process.stderr.write(begin + end + b"0>")
         process.exit(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from shlex import quote
 
 import gevent
 
@@ -58,11 +59,12 @@ class FirstBoot:
 class MachineClaim:
     """The mark of a service on a machine that dtk did not create.
 
-    ``script`` sets the mark if there is none, and prints the one that is there; ``check`` receives what it printed, and
-    raises an error if the machine is another service's.
+    ``script`` sets the mark if there is none, and prints the one that is there; ``id`` is a text that the service's own
+    mark contains. ``check`` receives what was printed, and raises an error if the machine is another service's.
     """
 
     script: str
+    id: str
     check: Callable[[str], None]
 
 
@@ -86,19 +88,24 @@ def await_first_boot(
     reporter.waiting(f"waiting for cloud-init and automatic updates on {node}")
     mark = session.next_mark(as_root=False)
     late = DtkError(f"cloud-init on {node} did not finish within {LONGEST} s", hint=_hint(node))
-    # In one command: it saves round trips for each machine. For a machine that turns out to be another service's, it
-    # only waits and reads.
-    first = f"(\n{claim.script if claim else ':'}\n)\necho {_CLAIMED}\n"
+    # In one command: it saves round trips for each machine.
     facts = f"echo {_FACTS}\n(\n{SCRIPT.decode()})\n"
-    script = first + _WAIT + ("" if claim else _APT_WAITS) + facts + 'exit "${code:-0}"\n'
+    script = _WAIT + ("" if claim else _APT_WAITS) + facts + 'exit "${code:-0}"\n'
     with gevent.Timeout(LONGEST, late):
-        answer = session.ask(Prepared.script("cloud-init status", script.encode(), mark), mark)
-    if _FACTS not in answer.stdout:
+        answer = session.ask(_prepared((_claiming(claim) if claim else "") + script, mark), mark)
+        lines = answer.stdout
+        if claim:
+            claimed = lines.index(_CLAIMED) if _CLAIMED in lines else 0
+            claim.check("\n".join(lines[:claimed]))
+            lines = lines[claimed + 1 :]
+        if claim and not lines:
+            # It has a mark of this service with another id.
+            answer = session.ask(_prepared(script, mark), mark)
+            lines = answer.stdout
+    if _FACTS not in lines:
         raise no_shell(node, answer)
-    claimed, booted = answer.stdout.index(_CLAIMED), answer.stdout.index(_FACTS)
-    if claim:
-        claim.check("\n".join(answer.stdout[:claimed]))
-    boot, printed_facts = answer.stdout[claimed + 1 : booted], answer.stdout[booted + 1 :]
+    booted = lines.index(_FACTS)
+    boot, printed_facts = lines[:booted], lines[booted + 1 :]
     if _BUSY in boot:
         reporter.output("stderr", f"automatic updates hold apt's lock after {UPDATES_SECONDS} s: apt waits for them")
     if answer.code == _FAILED:
@@ -108,6 +115,18 @@ def await_first_boot(
         reporter.output("stderr", f"cloud-init failed: {printed}")
     keys = frozenset(" ".join(line.split()[:2]) for line in boot)
     return FirstBoot(keys if _BOOTED in boot else None, "\n".join(printed_facts))
+
+
+def _prepared(script: str, mark: str) -> Prepared:
+    return Prepared.script("cloud-init status", script.encode(), mark)
+
+
+def _claiming(claim: MachineClaim) -> str:
+    """Return a script that claims a machine, and ends if the machine is not the service's: dtk does not wait for it."""
+    return (
+        f"dtk=$(\n{claim.script}\n)\nprintf '%s\\n{_CLAIMED}\\n' \"$dtk\"\n"
+        f'case "$dtk" in *{quote(claim.id)}*) ;; *) exit ;; esac\n'
+    )
 
 
 def _hint(node: str) -> str:

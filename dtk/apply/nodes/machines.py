@@ -129,8 +129,9 @@ class MachineBatch:
 
     def _claim_of(self, node: str) -> MachineClaim | None:
         """Return what marks a machine as this node's, None for a target that keeps no marks on machines."""
-        script = self._context.provider.claim_script(self._context.identity, node)
-        return MachineClaim(script, partial(self._check_claim, node)) if script else None
+        identity = self._context.identity
+        script = self._context.provider.claim_script(identity, node)
+        return MachineClaim(script, identity.lineage, partial(self._check_claim, node)) if script else None
 
     def _check_claim(self, node: str, printed: str) -> None:
         """Release the machine if it is marked as another service's, and raise an error."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from itertools import chain
@@ -16,7 +15,7 @@ from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command_for_host
 
 from dtk.apply.session.apt_lock import patient
-from dtk.apply.session.look_ahead import LookAhead, answers_in, asking_all
+from dtk.apply.session.look_ahead import LookAhead, answers_in, asking_all, successes_in
 from dtk.apply.session.node_session import ROOT, CommandAnswer, NodeSession, Prepared
 from dtk.errors import DtkError
 from dtk.ssh.delimited import READ_ALL, READ_SCRIPT, encoded
@@ -29,8 +28,6 @@ _CONTROL = ("_get_pty", "_timeout", "_stdin", "_success_exit_codes")
 _OTHER_USER = ("_sudo", "_su_user", "_doas", "_dzdo")
 _OF_SUDO = ("_sudo", "_sudo_user", "_use_sudo_login", "_preserve_sudo_env")
 _INSIDE = ("_env", "_chdir")
-_ENDS_CONNECTIONS = re.compile(r"\b(reboot|shutdown|poweroff|halt|kexec)\b")
-"""What may end the machine's connections while something follows it in the same exchange."""
 _PIECE = 1024 * 1024
 _POSIX_SHELLS = ("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh")
 
@@ -128,14 +125,14 @@ class RecordingConnector(SSHConnector):
     def _perform(self, prepared: Prepared, mark: str, codes: Collection[int]) -> int:
         """Run a command that changes something, together with the queries of the next operation; return its code."""
         ahead = self.look_ahead
-        upcoming = ahead.upcoming() if ahead and not _ENDS_CONNECTIONS.search(prepared.shown) else None
+        upcoming = ahead.upcoming() if ahead else None
         if ahead is None or upcoming is None:
             return self.session.perform(prepared, mark, lambda code: code in codes)
         script, divider = asking_all(upcoming.scripts.values())
         question = self._prepared(StringCommand(script), mark, dict(upcoming.options))
         code, answer = self.session.perform_and_ask(prepared, question, mark, lambda code: code in codes)
         if answer is not None:
-            ahead.keep(answers_in(answer, divider, upcoming.scripts), upcoming.options, self.session.exchanges)
+            ahead.keep(successes_in(answer, divider, upcoming.scripts), upcoming.options, self.session.exchanges)
         return code
 
     def _record_failed_look(self, command: str, answer: CommandAnswer) -> None:

@@ -149,6 +149,18 @@ def answers_in(answer: CommandAnswer, divider: str, commands: Collection[str]) -
     }
 
 
+def successes_in(printed: Iterable[str], divider: str, commands: Collection[str]) -> dict[str, CommandAnswer]:
+    """Return the answer to each command that succeeded, from the standard output; {} if the script did not complete."""
+    pieces = list(_divided(printed, divider))
+    if len(pieces) != len(commands):
+        return {}
+    return {
+        command: CommandAnswer(0, lines, ())
+        for command, (lines, code) in zip(commands, pieces, strict=True)
+        if code == "0"
+    }
+
+
 def _divided(lines: Iterable[str], divider: str) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield the lines before each divider, and the text after the marker on its line."""
     piece: list[str] = []

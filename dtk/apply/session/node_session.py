@@ -213,11 +213,12 @@ class NodeSession:
 
     def perform_and_ask(
         self, command: Prepared, question: Prepared | None, mark: str, is_success: Callable[[int], bool]
-    ) -> tuple[int, CommandAnswer | None]:
+    ) -> tuple[int, list[str] | None]:
         """Perform a command and, if its exit code is 0, run a read-only command right after it, in the same exchange.
 
         Returns:
-            The exit code of the first command, and the answer of the second one, None if it did not come to its end.
+            The exit code of the first command, and the standard output of the second one as lines, None if it did not
+            come to its end.
         """
         self.record.begin(command.shown)
         lines = {
@@ -229,22 +230,26 @@ class NodeSession:
             lines[stream].feed(chunk)
 
         following = FollowUp(question.sent, question.whole_input, give, LARGEST_ANSWER) if question else None
-        answer = None
         try:
-            if following is None:
-                ended = self._run(command, mark, give)
-            else:
-                both = replace(command, sent=following.after(command.sent), stdin=following.input(command.stdin))
-                ended = self._run(both, mark, following.feed)
+            ended = self._run_both(command, following, mark) if following else self._run(command, mark, give)
         finally:
             printed = following.end() if following else None
             for splitter in lines.values():
                 splitter.end()
         self.record.end(command.shown, ended.code, failed=not is_success(ended.code))
         self.record.output_is_held |= ended.output_is_held
-        if printed:
-            answer = CommandAnswer(0, *(tuple(lines_of(printed[stream])) for stream in STREAMS))
-        return ended.code, answer
+        return ended.code, lines_of(printed) if printed is not None else None
+
+    def _run_both(self, command: Prepared, following: FollowUp, mark: str) -> Ended:
+        both = replace(command, sent=following.after(command.sent), stdin=following.input(command.stdin))
+        try:
+            return self._run(both, mark, following.feed)
+        except ConnectionLostError:
+            if following.code is None:
+                raise
+            # Only the question was lost.
+            self._running, self._connection_was_lost = "", False
+            return Ended(following.code)
 
     def _redrawn(self, line: str) -> None:
         """Report the progress of a command that redraws one line."""
@@ -287,14 +292,25 @@ class NodeSession:
 
     def _run_after(self, leftovers: Leftovers, command: Prepared, mark: str, give: GiveBytes) -> Ended:
         if command.can_be_sent_again:
-            search = LeftoverSearch(leftovers.older, give, as_root=not self.login_is_root)
-            ended = self._exchange(replace(command, sent=search.before(command.sent)), mark, search.feed)
-            if not search.end():
+            ended = self._run_unless_found(leftovers, command, mark, give)
+            if ended is not None:
                 self._leftovers = None
                 return ended
         leftovers.end()
         self._leftovers = None
         return self._exchange(command, mark, give)
+
+    def _run_unless_found(self, leftovers: Leftovers, command: Prepared, mark: str, give: GiveBytes) -> Ended | None:
+        """Run a command behind a search; return None if something was found, so that the command did not run."""
+        searching = f"the search for unfinished commands of earlier tasks on {self.node}"
+        late = DtkError(f"{searching} did not end within {_FIRST_CONTACT_SECONDS:.0f} s")
+        with gevent.Timeout(_FIRST_CONTACT_SECONDS, late) as limit:
+            search = LeftoverSearch(leftovers.older, give, limit.close, as_root=not self.login_is_root)
+            sent = replace(command, sent=search.before(command.sent, mark))
+            ended = self._exchange(sent, mark, search.feed)
+        if search.found is None:
+            raise DtkError(f"{searching} failed", hint="see what happens there: dtk ssh")
+        return None if search.found else ended
 
     def _exchange(self, command: Prepared, mark: str, give: GiveBytes) -> Ended:
         connection = self.ssh
@@ -333,7 +349,9 @@ class NodeSession:
         problem = f"no response within {seconds:.0f} s"
         try:
             with gevent.Timeout(seconds, False):
-                problem = self._try_to_end(kill_script(marks, as_root=as_root and not self.login_is_root, older=older))
+                problem = self._try_to_end(
+                    lambda: kill_script(marks, as_root=as_root and not self.login_is_root, older=older)
+                )
         except (NoShellError, NoSessionError) as error:
             if older is not None:
                 # At first contact no command of this task has run yet, and none could run.
@@ -345,13 +363,13 @@ class NodeSession:
             self._running = ""
         return ""
 
-    def _try_to_end(self, script: str) -> str:
+    def _try_to_end(self, script: Callable[[], str]) -> str:
         chunks: list[bytes] = []
 
         def run() -> int:
             self._connect()
             self.exchanges += 1
-            command = Prepared.script("", script.encode())
+            command = Prepared.script("", script().encode())
             return self.ssh.run(command.sent, lambda _, chunk: chunks.append(chunk), command.stdin).code
 
         try:
