@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,3 +100,23 @@ def test_each_apt_of_a_task_waits_for_the_lock(lab: Lab, machine: OpenSsh, tmp_p
     update, install = (folder / "asked").read_text().splitlines()
     assert update == "update"
     assert "-o DPkg::Lock::Timeout=300 install" in install
+
+
+def test_a_host_of_another_service_is_refused_without_waiting_for_its_first_boot(
+    lab: Lab, machine: OpenSsh, tmp_path: Path
+) -> None:
+    put_program(tmp_path, "cloud-init", f"#!/bin/sh\ntouch {tmp_path}/waited\n")
+    mark = {"format_version": 1, "workspace": "w", "service": "other", "lineage": "l", "node": "n", "since": "today"}
+    name = subprocess.run(["uname", "-n"], capture_output=True, text=True, check=True).stdout.strip()
+    file = machine.home / ".dtk" / f"host-{name}.json"
+    file.parent.mkdir()
+    # Without a line end, as after a full disk.
+    file.write_text(json.dumps({**mark, "dtk_version": "0", "origin": ""}))
+    result = create(lab, machine)
+    assert result.exit_code == 1
+    assert "is n of service 'other'" in result.step("1.1")["error"]["message"]
+    assert not (tmp_path / "waited").exists()
+    assert "master" not in lab.state.nodes
+    file.unlink()
+    assert create(lab, machine).exit_code == 0
+    assert (tmp_path / "waited").exists()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from dtk.apply.session.look_ahead import answers_in, asking_all
 from dtk.apply.session.node_session import CommandAnswer
 from dtk.ssh.output import lines_of
-from tests.apply.lab import Lab, Result, action, operation, run, stage
+from tests.apply.lab import Lab, Result, action, operation, run, stage, wait_until
 
 COMMANDS = (
     "printf a",
@@ -84,6 +86,23 @@ def test_what_a_command_prints_is_its_own_though_queries_follow_it(lab: Lab) -> 
     assert (first["stdout"], first["stderr"], first["exit_code"]) == ("out", "err", 0)
     assert (failed["stdout"], failed["stderr"], failed["exit_code"]) == ("", "", 3)
     assert (home / "b").read_text() == "text\n"
+
+
+def test_a_command_is_finished_though_the_connection_is_lost_while_a_query_follows_it(lab: Lab) -> None:
+    server = lab.add_node("n1")
+    # Whoever looks for a line in it waits until somebody writes.
+    os.mkfifo(server.home / "pipe")
+    items = (line(server.home / "a", "text"), run("echo $$ > ran"), line(server.home / "pipe", "text"))
+    started = lab.start(stage(1, action("n1", "m::c", *items)))
+    wait_until((server.home / "ran").exists)
+    time.sleep(0.5)
+    server.drop_connections()
+    result = lab.result(started)
+    assert result.exit_code == 1
+    (finished,) = result.of("operation.finished", kind="run")
+    assert (finished["exit_code"], finished["changed"]) == (0, True)
+    assert "connection to n1 was lost" in result.step("1.1")["error"]["message"]
+    os.close(os.open(server.home / "pipe", os.O_WRONLY | os.O_NONBLOCK))
 
 
 def test_the_time_of_a_command_with_a_limit_is_not_spent_on_queries(lab: Lab) -> None:
