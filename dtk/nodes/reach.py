@@ -6,8 +6,6 @@ import logging
 import socket
 import time
 
-import paramiko
-
 from dtk.errors import DtkError
 from dtk.model.ssh_address import SshAddress
 
@@ -34,6 +32,8 @@ def host_key(hostname: str, port: int) -> str:
         OSError: nothing listens there, or it does not answer in time.
         paramiko.SSHException, EOFError: the answer does not come from a usable SSH server.
     """
+    import paramiko  # noqa: PLC0415 - the command line, which asks for banners only, would load it for each task
+
     with socket.create_connection((hostname, port), timeout=_TRY_SECONDS) as connection:
         transport = paramiko.Transport(connection)
         transport.set_log_channel(_LOG)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from dtk.apply.nodes.facts import SCRIPT, read_facts
 from dtk.apply.worker_ahead import WorkerAhead
 from dtk.errors import DtkError
 from dtk.model.target import Target
@@ -215,7 +214,8 @@ def nodes_of(service: ServiceOnTarget, machines: Sequence[MarkedMachine]) -> dic
     Raises:
         DtkError: a machine can't be adopted.
     """
-    from dtk.refresh.known_hosts import pinned_key  # noqa: PLC0415 - only if there are machines
+    from dtk.apply.nodes.facts import SCRIPT, read_facts  # noqa: PLC0415 - only if there are machines
+    from dtk.refresh.known_hosts import pinned_key  # noqa: PLC0415 - as above
 
     known_hosts = service.workspace.known_hosts(service.name)
     provider, identity = provider_for(service.target, service.workspace), service.identity

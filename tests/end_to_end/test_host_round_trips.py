@@ -80,3 +80,16 @@ def test_a_later_task_sends_its_queries_and_what_changes_something(dtk: Dtk, ser
     assert (server.home / "folder/text").read_text() == "first\n"
     # All queries; the file, with those of the next operation; and the command.
     assert (server.logins - before[0], server.channels - before[1]) == (2, 2 + 3)
+
+
+def test_a_command_that_runs_a_task_loads_nothing_that_only_its_worker_needs(dtk: Dtk) -> None:
+    for verb in ("apply", "converge"):
+        # The worker's own standard error is its log.
+        loaded = {line.rpartition("|")[2].strip() for line in imports_of(dtk, verb)}
+        assert "dtk.service.unknown_machines" in loaded
+        assert loaded & {"paramiko", "gevent", "pyinfra", "asyncio", "boto3", "pydantic", "rich"} == set()
+
+
+def imports_of(dtk: Dtk, verb: str) -> list[str]:
+    """Run a command that prints, for each module that it loads, how long that took; return these lines."""
+    return dtk.run(verb, "f1", "--yes", PYTHONPROFILEIMPORTTIME="1").stderr.splitlines()
