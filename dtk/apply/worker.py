@@ -11,6 +11,7 @@ from dtk.ssh.cooperative import patch_standard_library
 
 patch_standard_library()  # before the other imports
 
+import gc  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 import resource  # noqa: E402
@@ -218,4 +219,6 @@ def handle_signals(context: TaskContext) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    gc.freeze()  # nothing is garbage that Python should look for at its end
+    sys.exit(code)
