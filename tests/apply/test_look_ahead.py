@@ -14,6 +14,7 @@ from dtk.apply.session.look_ahead import answers_in, asking_all
 from dtk.apply.session.node_session import CommandAnswer
 from dtk.ssh.output import lines_of
 from tests.apply.lab import Lab, Result, action, operation, run, stage, wait_until
+from tests.support.waiting import eventually
 
 COMMANDS = (
     "printf a",
@@ -95,14 +96,24 @@ def test_a_command_is_finished_though_the_connection_is_lost_while_a_query_follo
     items = (line(server.home / "a", "text"), run("echo $$ > ran"), line(server.home / "pipe", "text"))
     started = lab.start(stage(1, action("n1", "m::c", *items)))
     wait_until((server.home / "ran").exists)
-    time.sleep(0.5)
+    # A pipe can only be opened for writing once somebody reads: the command has ended, and the query runs.
+    writer = eventually(lambda: opened(server.home / "pipe"), "the query reads the pipe")
+    time.sleep(0.5)  # for the command's end to arrive
     server.drop_connections()
     result = lab.result(started)
     assert result.exit_code == 1
     (finished,) = result.of("operation.finished", kind="run")
     assert (finished["exit_code"], finished["changed"]) == (0, True)
     assert "connection to n1 was lost" in result.step("1.1")["error"]["message"]
-    os.close(os.open(server.home / "pipe", os.O_WRONLY | os.O_NONBLOCK))
+    os.close(writer)
+
+
+def opened(pipe: Path) -> int | None:
+    """Return the descriptor of a pipe for writing, None if nobody reads it."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
 
 
 def test_the_time_of_a_command_with_a_limit_is_not_spent_on_queries(lab: Lab) -> None:
