@@ -96,6 +96,7 @@ def main(arguments: list[str]) -> int:
             plan = from_text((folder / PLAN_FILE).read_text(encoding="utf-8"), str(folder / PLAN_FILE))
             connections = connections_for(len(_nodes_of(plan)), executor, str(folder), kept)
             context = make_context(folder, plan, journal, redactor, stopping, connections, link)
+            context.provider.rely_on(kept.has)
             handle_signals(context)
             status = run_task(context)
         except Exception as error:
@@ -177,7 +178,6 @@ def make_context(
     target = planned_target(plan.target)
     provider, known_hosts = targets.provider_for(target, workspace), KnownHosts(workspace.known_hosts(plan.service))
     known_hosts.take_over(state_keys(provider, state))
-    provider.rely_on(connections.is_open)
     return TaskContext(
         plan=plan,
         number=number,

@@ -37,18 +37,12 @@ class NodeConnection(Protocol):
 class OpenedBefore(Protocol):
     """Connections that were opened before the task, in ``dtk.ssh.asking``."""
 
-    def has(self, connection: Connection) -> bool:
-        """Return whether there is an open connection to a machine."""
-
     def take(self, connection: Connection, known: KnownHosts) -> list[paramiko.SSHClient] | None:
         """Return the client of an open connection, None if there is none; its host key is checked or pinned."""
 
 
 class Connections(Protocol):
     """What opens connections to nodes and holds them."""
-
-    def is_open(self, connection: Connection) -> bool:
-        """Return whether a connection to this machine is open already, which shows that the machine answers."""
 
     def open(
         self,
@@ -72,10 +66,6 @@ class OwnConnections:
     def __init__(self, kept: OpenedBefore | None = None) -> None:
         """``kept`` has connections that are open already."""
         self._kept = kept
-
-    def is_open(self, connection: Connection) -> bool:
-        """Return whether there is a kept connection to this machine."""
-        return self._kept is not None and self._kept.has(connection)
 
     def open(
         self,

@@ -107,21 +107,30 @@ class OwnOutput:
         self.noise += noise[: KEPT_NOISE - len(self.noise)]
 
     def _look_for_end(self) -> None:
-        output, mark, after = self._rest.partition(self._end)
-        if mark:
-            self._rest = mark + after
+        output, self._rest, after = divided(self._rest, self._end)
+        if after is not None:
+            self._rest = self._end + after
             code, closed, _ = after.partition(b">")
             if closed and not code.isdigit():
                 raise EchoError
             self.code = int(code) if closed else None
-        else:
-            kept = beginning_of(self._end, output)
-            output, self._rest = output[: len(output) - kept], output[len(output) - kept :]
         if output:
             self._give(output)
 
 
-def beginning_of(mark: bytes, text: bytes) -> int:
-    """Return how many bytes at the end of a text may be the beginning of a mark, whose first byte occurs in it once."""
+def divided(text: bytes, mark: bytes) -> tuple[bytes, bytes, bytes | None]:
+    """Return what a text has before a mark, what at its end may be the mark's beginning, and what follows the mark.
+
+    The last is None if the text does not contain the mark. The mark's first byte must occur in it once.
+    """
+    before, found, after = text.partition(mark)
+    if found:
+        return before, b"", after
+    kept = len(text) - _beginning_of(mark, text)
+    return text[:kept], text[kept:], None
+
+
+def _beginning_of(mark: bytes, text: bytes) -> int:
+    """Return how many bytes at the end of a text may be the beginning of a mark."""
     at = text.rfind(mark[:1], max(len(text) - len(mark) + 1, 0))
     return len(text) - at if at >= 0 and mark.startswith(text[at:]) else 0

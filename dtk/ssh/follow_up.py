@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import chain
 
-from dtk.ssh.delimited import beginning_of, encoded
+from dtk.ssh.delimited import divided, encoded
 from dtk.ssh.exchange import GiveBytes, Input
 from dtk.ssh.output import Stream
 
@@ -39,7 +39,7 @@ class FollowUp:
         """
         self._question, self._script = question, script
         self._nonce = secrets.token_hex(16)
-        # Its first character is nowhere else in it, as ``beginning_of`` expects.
+        # Its first character is nowhere else in it, as ``divided`` expects.
         mark = f"<{self._nonce}|".encode()
         self._stdout = _Divided(mark, partial(give, "stdout"), most)
         self._stderr = _Divided(mark, partial(give, "stderr"), 0)
@@ -96,12 +96,10 @@ class _Divided:
         if self._is_after:
             self._keep(chunk)
             return
-        before, mark, after = (self._rest + chunk).partition(self._mark)
-        held = 0 if mark else beginning_of(self._mark, before)
-        self._rest = before[len(before) - held :] if held else b""
-        if passed := before[: len(before) - held]:
+        passed, self._rest, after = divided(self._rest + chunk, self._mark)
+        if passed:
             self._give(passed)
-        if mark:
+        if after is not None:
             self._is_after = True
             self._keep(after)
 

@@ -152,8 +152,8 @@ def kill_script(marks: Sequence[str], *, as_root: bool, older: Older | None = No
         as_root: also end processes of other users, with ``sudo -n`` where it is allowed.
         older: also end every unfinished command of these tasks.
     """
-    given = {**_of(older), "as_root": _word(yes=as_root), "marks": " ".join(marks), "most_tries": str(_GRACE_TRIES)}
-    return _assigned(given) + _FIND + _END
+    given = {"marks": " ".join(marks), "most_tries": str(_GRACE_TRIES)}
+    return _assigned(older, given, as_root=as_root) + _FIND + _END
 
 
 def search_script(nonce: str, *, as_root: bool, older: Older) -> str:
@@ -166,18 +166,16 @@ def search_script(nonce: str, *, as_root: bool, older: Older) -> str:
         as_root: also look for processes of other users, with ``sudo -n`` where it is allowed.
         older: the tasks.
     """
-    given = {**_of(older), "as_root": _word(yes=as_root), "nonce": nonce}
-    return f"{_assigned(given)}{_SEARCH}{_FIND}unfinished\nfi\nexit 0\n"
+    return f"{_assigned(older, {'nonce': nonce}, as_root=as_root)}{_SEARCH}{_FIND}unfinished\nfi\nexit 0\n"
 
 
-def _of(older: Older | None) -> dict[str, str]:
+def _assigned(older: Older | None, more: Mapping[str, str], *, as_root: bool) -> str:
+    """Return the assignments of the variables that the scripts use."""
     before = older.before if older else None
-    return {"lineage": older.lineage if older else "", "of_tasks": "-ge 0" if before is None else f"-lt {before}"}
-
-
-def _word(*, yes: bool) -> str:
-    return "yes" if yes else ""
-
-
-def _assigned(variables: Mapping[str, str]) -> str:
+    variables = {
+        "as_root": "yes" if as_root else "",
+        "lineage": older.lineage if older else "",
+        "of_tasks": "-ge 0" if before is None else f"-lt {before}",
+        **more,
+    }
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())

@@ -154,7 +154,7 @@ def test_daemons_and_other_services_commands_hold_nothing_up(way: Way) -> None:
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash"])
-def test_a_search_that_finds_nothing_is_one_process(shell: str) -> None:
+def test_a_search_that_finds_nothing_starts_one_grep(shell: str) -> None:
     """All others are only started if there is something with a mark."""
     search = LeftoverSearch(OLDER, Printed().give, lambda: None, as_root=False)
     words = ["strace", "-f", "-qq", "-e", "trace=execve", shell, "-c", search.before("true", MARK)]

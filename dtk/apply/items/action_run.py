@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import gevent
 from pyinfra.api.command import StringCommand
@@ -15,6 +15,7 @@ from pyinfra.api.host import Host
 
 from dtk.apply.items.action_values import ActionValues
 from dtk.apply.reporting.failure import ActionError, FailedCommand, TimeLimit
+from dtk.apply.session.connector import RecordingConnector
 from dtk.apply.session.node_session import NodeSession
 from dtk.model.json_data import JsonObject, ReadOnlyJson
 from dtk.model.planned_action import PlannedAction
@@ -65,6 +66,11 @@ class Work:
     def name(self) -> str:
         """The action's name in error messages, for example ``dask::scheduler.create``."""
         return f"{self.action.component}.{self.action.action}"
+
+    @property
+    def connector(self) -> RecordingConnector:
+        """The node's connector."""
+        return cast(RecordingConnector, self.host.connector)
 
     @property
     def defaults(self) -> JsonObject:

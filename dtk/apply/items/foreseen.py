@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from typing import cast
 
 from pyinfra.api.command import StringCommand
 from pyinfra.facts.files import Directory, File, FindInFile, Link, Sha1File
@@ -17,7 +16,7 @@ from pyinfra.operations.util.files import adjust_regex
 
 from dtk.apply.items.action_run import Work
 from dtk.apply.items.item import arguments_of, conditions_hold, rendered_item, unfolded
-from dtk.apply.session.connector import RecordingConnector, raw_text
+from dtk.apply.session.connector import raw_text
 from dtk.apply.session.look_ahead import LookAhead, Looks
 from dtk.model.json_data import ReadOnlyObject
 from dtk.model.planned_action import Guarded, PlannedAdd, PlannedItem, PlannedOperation
@@ -31,7 +30,7 @@ Scripts = Mapping[str, str]
 @contextmanager
 def foreseeing(work: Work) -> Iterator[None]:
     """While the items of an action run, combine the queries of several upcoming operations into one exchange."""
-    connector = cast(RecordingConnector, work.host.connector)
+    connector = work.connector
     connector.look_ahead = LookAhead(partial(_foreseen, work))
     try:
         yield

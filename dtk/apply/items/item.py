@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import gevent
 from pyinfra.api.exceptions import PyinfraError
@@ -17,7 +17,6 @@ from dtk.apply.items.deploys import run_deploy
 from dtk.apply.items.puppet import apply_resource
 from dtk.apply.reporting.failure import ActionError, FailedCommand
 from dtk.apply.reporting.operation_record import OperationRecord
-from dtk.apply.session.connector import RecordingConnector
 from dtk.apply.session.engine import run_operation
 from dtk.model.arguments import TEMPLATE_BLANKS, TEMPLATE_SETTINGS
 from dtk.model.json_data import JsonObject, ReadOnlyJson, ReadOnlyObject, as_object
@@ -98,7 +97,7 @@ def _run_repeatedly(work: Work, item: PlannedItem) -> bool:
     if not conditions_hold(work, item):
         _report(work, _as_in_the_module(item), OperationRecord(), 0.0, changed=False, skipped=True)
         return False
-    if ahead := cast(RecordingConnector, work.host.connector).look_ahead:
+    if ahead := work.connector.look_ahead:
         ahead.begin_next(has_limit=limit_of(item) is not None)
     attempts = item.retries + 1 if isinstance(item, PlannedRun) else 1
     for attempt in range(1, attempts + 1):

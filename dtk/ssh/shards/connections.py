@@ -61,10 +61,6 @@ class ShardConnections:
         self._shards: list[gevent.Greenlet | None] = [None] * count
         self._places: dict[str, int] = {}
 
-    def is_open(self, _: Connection) -> bool:
-        """Return False: the calling process knows of no connection."""
-        return False
-
     def open(
         self,
         node: str,
