@@ -209,8 +209,9 @@ def handle_signals(context: TaskContext) -> None:
         if context.stopping.reason:
             abandon(context)
             os._exit(EXIT_CODES["cancelled"])
-        context.journal.append("task.cancelling", f"the task is cancelled ({name})", by=name)
+        # First, since the line waits for the disk: meanwhile a second signal may arrive.
         context.stopping.stop("cancelled")
+        context.journal.append("task.cancelling", f"the task is cancelled ({name})", by=name)
 
     for one in CANCEL_SIGNALS:
         gevent.signal_handler(one, cancel, one.name)

@@ -17,6 +17,15 @@ from tests.apply.lab import SERVICE, Lab, action, is_running, run, stage, wait_u
 
 LONG = "echo $$ > pid; sleep 300 & echo $! > child; wait"
 STUBBORN = "trap '' TERM; echo $$ > pid; while :; do sleep 0.2; done"
+SLOW_DISK = """
+import os, pathlib, time
+busy, fsync = pathlib.Path(__file__).with_name("busy"), os.fsync
+def slow(descriptor):
+    while busy.exists():
+        time.sleep(0.02)
+    fsync(descriptor)
+os.fsync = slow
+"""
 
 
 def pids(home: Path) -> list[int]:
@@ -87,6 +96,27 @@ def test_a_second_signal_stops_at_once_and_the_log_tells_what_is_in_doubt(lab: L
     os.kill(started.pid, signal.SIGINT)
     result = lab.result(started)
     assert (result.exit_code, result.end["type"], result.end["status"]) == (6, "task.finished", "cancelled")
+    assert result.end["in_doubt"] == ["1.1"]
+    server.kill(*pids(server.home))
+
+
+def test_a_second_signal_stops_at_once_while_the_disk_is_busy_with_the_first(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/sitecustomize.py").write_text(SLOW_DISK)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "disk"), prepend=os.pathsep)
+    server = lab.add_node("master")
+    started = lab.start(stage(1, action("master", "m::c", run(STUBBORN))))
+    begun(server.home)
+    (tmp_path / "disk/busy").touch()
+    os.kill(started.pid, signal.SIGINT)
+    lab.wait_for(started, "task.cancelling")
+    os.kill(started.pid, signal.SIGINT)
+    lab.wait_for(started, "task.finished")
+    (tmp_path / "disk/busy").unlink()
+    result = lab.result(started)
+    assert (result.exit_code, len(result.of("task.cancelling"))) == (6, 1)
     assert result.end["in_doubt"] == ["1.1"]
     server.kill(*pids(server.home))
 

@@ -98,12 +98,13 @@ class Relay:
             threading.Thread(target=self._pass, args=(side, source, to), daemon=True).start()
 
     def _pass(self, side: str, source: socket.socket, to: socket.socket) -> None:
-        while select.select([source], [], []):
-            # What belongs together arrives within this time, as on a network.
-            time.sleep(_DELAY_SECONDS)
+        while True:
             try:
+                select.select([source], [], [])
+                # What belongs together arrives within this time, as on a network.
+                time.sleep(_DELAY_SECONDS)
                 received = source.recv(1 << 20)
-            except OSError:
+            except (OSError, ValueError):  # it has been closed
                 received = b""
             if not received:
                 with suppress(OSError):
