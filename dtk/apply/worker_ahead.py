@@ -17,41 +17,38 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dtk.ssh.question import Question, question_text
 from dtk.state.workspace import Workspace
 
 WORKER = "dtk.apply.worker"
 CANCEL_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _MESSAGE_BYTES = 65536
-MOST_ASKED = 250
-"""Number of machines that the worker asks: more belong to tasks whose connections other processes hold."""
 
 
 class WorkerAhead:
-    """A worker that waits for its task; ``process`` is its process."""
+    """A worker that waits for its task of a service; ``process`` is its process."""
 
     def __init__(self, workspace: Workspace, service: str) -> None:
+        self.workspace = workspace
+        self.service = service
         # The arguments let anyone who reads a process list recognize it as a worker of this service.
         tasks = workspace.service_folder(service) / "tasks"
         self._mine, its = socket.socketpair()
         with its:
             self.process = spawn([str(tasks), str(its.fileno())], workspace, subprocess.DEVNULL, [its.fileno()])
 
-    def ask(self, question: Question, seconds: float) -> str | None:
+    def ask(self, question: str, seconds: float) -> str | None:
         """Have the worker run a script on machines, and keep its connections to them for the task.
 
         Args:
-            question: the script and the machines.
+            question: the script and the machines, as one line (``dtk.ssh.question``).
             seconds: how long to wait for the answers.
 
         Returns:
-            The answers as a line of JSON, None if the worker is gone or there are too many machines for it.
+            The answers as a line of JSON, None if the worker is gone.
         """
-        if len(question.connections) > MOST_ASKED:
-            return None
         self._mine.settimeout(seconds)
         try:
-            self._mine.sendall(question_text(question).encode() + b"\n")
+            self._mine.sendall(question.encode() + b"\n")
             with self._mine.makefile("r", encoding="utf-8") as answers:
                 return answers.readline() or None
         except OSError:
@@ -94,12 +91,19 @@ class WorkerAhead:
 
 
 @contextmanager
-def worker_ahead(workspace: Workspace, service: str, *, wanted: bool) -> Iterator[WorkerAhead | None]:
-    """Provide a worker that waits for a service's task until the end of the block, or None if not wanted."""
+def worker_ahead(
+    workspace: Workspace, service: str, early: WorkerAhead | None = None, *, wanted: bool
+) -> Iterator[WorkerAhead | None]:
+    """Provide a worker that waits for a service's task until the end of the block, or None if not wanted.
+
+    ``early`` is one that has already been started for the service.
+    """
     if not wanted:
+        if early:
+            early.end()
         yield None
         return
-    worker = WorkerAhead(workspace, service)
+    worker = early or WorkerAhead(workspace, service)
     try:
         yield worker
     finally:

@@ -47,10 +47,19 @@ class LazyCommand(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Delegate to the real command."""
-        real = self.real()
-        if self.entry.words_before_command:
-            args = with_separator(args, real.params, self.entry.words_before_command)
-        return real.make_context(info_name, args, parent, **extra)
+
+        def loaded() -> Context:
+            real = self.real()
+            words = self.entry.words_before_command
+            return real.make_context(
+                info_name, with_separator(args, real.params, words) if words else args, parent, **extra
+            )
+
+        if not self.entry.starts_early:
+            return loaded()
+        from dtk.cli.early_worker import load_beside_worker  # noqa: PLC0415 - only for commands that start a task
+
+        return load_beside_worker(self.entry.name, args, loaded)
 
 
 class LazyGroup(TyperGroup):

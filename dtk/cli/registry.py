@@ -14,6 +14,7 @@ class CommandEntry:
     """A command of the grammar, ``dtk NAME``; ``entry_point`` is where its function is, when the name does not tell.
 
     Behind ``words_before_command`` words stands a command to run elsewhere, with options of its own; 0 for none.
+    If ``starts_early``, the worker of its task may start before the command is loaded (dtk.cli.early_worker).
     """
 
     name: str
@@ -21,6 +22,7 @@ class CommandEntry:
     help: str
     entry_point: str = ""
     words_before_command: int = 0
+    starts_early: bool = False
 
     @property
     def function(self) -> str:
@@ -106,8 +108,8 @@ COMMANDS = {
             "List who can log in to a service's nodes.",
         ),
         CommandEntry("plan", LIFECYCLE, "Show what apply would do, and why."),
-        CommandEntry("apply", LIFECYCLE, "Apply a plan and follow the task."),
-        CommandEntry("converge", LIFECYCLE, "Plan and apply every stage, changed or not."),
+        CommandEntry("apply", LIFECYCLE, "Apply a plan and follow the task.", starts_early=True),
+        CommandEntry("converge", LIFECYCLE, "Plan and apply every stage, changed or not.", starts_early=True),
         CommandEntry(
             "exec",
             LIFECYCLE,

@@ -15,6 +15,7 @@ from dtk.apply.cancel import cancel_task
 from dtk.apply.launch import StartedTask, start_task
 from dtk.apply.task_folder import WORKER_LOG
 from dtk.apply.worker_ahead import CANCEL_SIGNALS, WorkerAhead, worker_ahead
+from dtk.cli.early_worker import take_early
 from dtk.cli.following import Following, follow_task
 from dtk.cli.forge import summarize
 from dtk.cli.output import print_json, says_yes, use_color
@@ -162,7 +163,9 @@ def changing(
     with (
         holding(workspace, service, command, lock_wait, found) as held,
         # With a store, the worker needs a socket to its shipper from its start, so it can't be started ahead.
-        worker_ahead(workspace, service, wanted=is_sure and held.shared is None) as ahead,
+        worker_ahead(
+            workspace, service, take_early(workspace, service), wanted=is_sure and held.shared is None
+        ) as ahead,
     ):
         yield Change(held.lock, held.found, held.shared, ahead, workers)
 

@@ -17,6 +17,8 @@ from dtk.ssh.passphrases import known_passphrases
 from dtk.ssh.question import ASKED_AT_ONCE, Answer, Question, question_text
 
 WORKER = "dtk.refresh.ask_worker"
+MOST_ASKED = 250
+"""Number of machines that a task's worker asks: more belong to tasks whose connections other processes hold."""
 _PATIENCE = 120.0
 """Time limit of the process for each batch of machines, in seconds; the limit per machine is much lower."""
 
@@ -64,10 +66,10 @@ def _answers(
     # Pass the question on standard input or over a socket: other users could read a command line.
     question = Question(script, known_hosts, connections, known_passphrases())
     patience = _PATIENCE * math.ceil(len(connections) / ASKED_AT_ONCE)
-    if ahead and (answered := ahead.ask(question, patience)):
+    request = question_text(question)
+    if ahead and len(connections) <= MOST_ASKED and (answered := ahead.ask(request, patience)):
         return dict(json.loads(answered))
     command = [sys.executable, "-P", "-m", WORKER]
-    request = question_text(question)
     try:
         done = subprocess.run(command, input=request, capture_output=True, text=True, timeout=patience, check=False)
     except subprocess.TimeoutExpired:

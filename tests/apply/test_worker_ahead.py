@@ -15,7 +15,7 @@ from dtk.apply.worker_ahead import WorkerAhead, worker_ahead
 from dtk.nodes.provider import Connection
 from dtk.nodes.remembered_keys import host_entry
 from dtk.ssh.host_keys import KnownHosts
-from dtk.ssh.question import Question
+from dtk.ssh.question import Question, question_text
 from dtk.state.lock import acquire
 from tests.apply.lab import SERVICE, Lab, action, run, stage
 from tests.support.waiting import eventually
@@ -89,10 +89,10 @@ def other_key() -> str:
     return " ".join(public.split()[:2])
 
 
-def question(lab: Lab, node: str) -> Question:
+def question(lab: Lab, node: str) -> str:
     """Return the question for its name to a node, with the connection that the task will use."""
     connection = Connection(**lab.state.nodes[node].connection)  # type: ignore[arg-type] # JSON
-    return Question("echo I am here", lab.workspace.root / "none", {node: connection}, {})
+    return question_text(Question("echo I am here", lab.workspace.root / "none", {node: connection}, {}))
 
 
 def test_a_task_takes_the_connections_over_which_its_worker_asked(lab: Lab) -> None:
@@ -129,12 +129,13 @@ def test_a_machine_that_can_not_be_asked_is_named(lab: Lab) -> None:
     none = lab.workspace.root / "none"
     with worker_ahead(lab.workspace, SERVICE, wanted=True) as ahead:
         assert ahead
-        answer = ahead.ask(Question("true", none, {"n1": Connection("127.0.0.1", closed, "x")}, {}), 60)
+        asked = question_text(Question("true", none, {"n1": Connection("127.0.0.1", closed, "x")}, {}))
+        answer = ahead.ask(asked, 60)
         assert answer
         assert "no SSH connection to 127.0.0.1" in json.loads(answer)["n1"]["error"]
         ahead.process.kill()
         ahead.process.wait()
-        assert ahead.ask(Question("true", none, {}, {}), 60) is None
+        assert ahead.ask(asked, 60) is None
 
 
 def test_a_worker_whose_starter_died_in_the_middle_of_a_question_ends(lab: Lab) -> None:

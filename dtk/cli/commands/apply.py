@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dtk.cli.early_worker import is_first_task
 from dtk.cli.following import Following
 from dtk.cli.options import (
     DetachOption,
@@ -90,7 +91,7 @@ def apply(  # noqa: PLR0913, PLR0917 - one parameter per option
             _check_known(workspace, what)
         service = chosen_service(workspace, planned.service if planned else what)
         # If the service has machines, there may be nothing to do, and a worker would be started for nothing.
-        is_sure = bool(planned) or (yes and not workspace.tasks(service).exists())
+        is_sure = bool(planned) or is_first_task(workspace, service, yes=yes)
         words = f"dtk apply {service}"
         with changing(
             workspace, service, words, seconds(lock_wait), is_sure=is_sure, workers=worker_count(workers)
