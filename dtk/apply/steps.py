@@ -56,13 +56,13 @@ def run_step(context: TaskContext, step: Step, work: StepWork) -> str:
     # The task began to stop while the step waited for its turn: a step that never began writes no events.
     if context.may_not_start():
         return context.stopping.reason
+    reporter = StepReporter(context.journal, step)
     with context.stopping.step(step.number):
-        reporter = StepReporter(context.journal, step)
         ending = _observed(context, step, work, reporter)
-        in_doubt = ending.status != "succeeded" and _is_in_doubt(context, step)
-        if in_doubt:
-            context.in_doubt.append(step.number)
-        reporter.finished(ending.status, changed=ending.changed, error=ending.error, in_doubt=in_doubt)
+    in_doubt = ending.status != "succeeded" and _is_in_doubt(context, step)
+    if in_doubt:
+        context.in_doubt.append(step.number)
+    reporter.finished(ending.status, changed=ending.changed, error=ending.error, in_doubt=in_doubt)
     return ending.status
 
 

@@ -58,27 +58,35 @@ def _run_stages(context: TaskContext) -> str:
             context.write_snapshot()
             if status != "succeeded":
                 return status
-    _clean_up(context)
+    if _has_rest(context):
+        context.await_commit()
+        if context.stopping.reason:
+            return context.stopping.reason
+        _clean_up(context)
     # Also if it was cancelled too late: everything is done.
     return "succeeded"
 
 
+def _has_rest(context: TaskContext) -> bool:
+    """Return whether the service's other resources are to be removed, now that its last machine is gone."""
+    ends = any(leaf.type in ENDING_STEPS for leaf in context.plan.leaves())
+    # A service without any task yet has nothing to remove, and its target may be unreachable.
+    retries = context.plan.destroys and context.number > 1
+    return (ends or retries or context.plan.deletes_volumes) and not context.store.state.nodes
+
+
 def _clean_up(context: TaskContext) -> None:
-    """Remove the service's other resources after its last machine is gone; a later destroy retries what fails.
+    """Remove the service's other resources; a later destroy retries what fails.
 
     Raises:
         DtkError: something could not be removed.
     """
-    ends = any(leaf.type in ENDING_STEPS for leaf in context.plan.leaves())
-    # A service without any task yet has nothing to remove, and its target may be unreachable.
-    retries = context.plan.destroys and context.number > 1
-    if (ends or retries or context.plan.deletes_volumes) and not context.store.state.nodes:
-        problems = list(_problems_of_removal(context))
-        if len(problems) == 1:
-            raise problems[0]
-        if problems:
-            hints = dict.fromkeys(problem.hint for problem in problems if problem.hint)
-            raise DtkError("; ".join(problem.message for problem in problems), hint="; ".join(hints))
+    problems = list(_problems_of_removal(context))
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        hints = dict.fromkeys(problem.hint for problem in problems if problem.hint)
+        raise DtkError("; ".join(problem.message for problem in problems), hint="; ".join(hints))
 
 
 def _problems_of_removal(context: TaskContext) -> Iterator[DtkError]:
@@ -138,5 +146,5 @@ def abandon(context: TaskContext) -> None:
         status="cancelled",
         seconds=context.seconds,
         next_command=next_command(context.plan),
-        in_doubt=[*context.in_doubt, *context.stopping.running_steps],
+        in_doubt=list(dict.fromkeys([*context.in_doubt, *context.stopping.running_steps])),
     )

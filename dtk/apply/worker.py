@@ -19,6 +19,7 @@ import signal  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
+from contextlib import suppress  # noqa: E402
 from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -27,7 +28,7 @@ import gevent  # noqa: E402
 from dtk.apply.disk_thread import sync_in_thread  # noqa: E402
 from dtk.apply.nodes.team_keys import read_team_keys  # noqa: E402
 from dtk.apply.removal import remove_service  # noqa: E402
-from dtk.apply.reporting.redacted_log import Journal  # noqa: E402
+from dtk.apply.reporting.redacted_log import Journal, RecordError  # noqa: E402
 from dtk.apply.reporting.redaction import Redactor  # noqa: E402
 from dtk.apply.session.cancellation import Stopping  # noqa: E402
 from dtk.apply.session.engine import Engine  # noqa: E402
@@ -202,21 +203,35 @@ def _nodes_of(plan: Plan) -> set[str]:
 
 
 def handle_signals(context: TaskContext) -> None:
-    """Cancel at the first TERM or INT, stop at once at the second. Ignore the terminal's hangup."""
+    """Cancel at the first TERM or INT, stop at once at the second. Ignore the terminal's hangup.
+
+    After the task's end, only the upload of the end to a store is left to stop.
+    """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    heard: list[str] = []
 
     def cancel(name: str) -> None:
-        if context.stopping.reason:
-            abandon(context)
-            os._exit(EXIT_CODES["cancelled"])
-        # First, since the line waits for the disk: meanwhile a second signal may arrive.
-        context.stopping.stop("cancelled")
-        context.journal.append("task.cancelling", f"the task is cancelled ({name})", by=name)
+        # First, since the log's lines wait for the disk: meanwhile a second signal may arrive.
+        heard.append(name)
+        if not context.journal.is_ended:
+            _stop(context, name, again=len(heard) > 1)
+        elif context.link is not None and len(heard) > 1:
+            os._exit(EXIT_CODES["failed"])
 
     for one in CANCEL_SIGNALS:
         gevent.signal_handler(one, cancel, one.name)
     # The process that started this one had blocked them until now.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, CANCEL_SIGNALS)
+
+
+def _stop(context: TaskContext, name: str, *, again: bool) -> None:
+    if again:
+        abandon(context)
+        os._exit(EXIT_CODES["cancelled"])
+    context.stopping.stop("cancelled")
+    # A log that can't be written has ended the task already; an error would end this process, not only the signal.
+    with suppress(RecordError):
+        context.journal.append("task.cancelling", f"the task is cancelled ({name})", by=name)
 
 
 if __name__ == "__main__":

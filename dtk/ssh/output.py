@@ -6,6 +6,8 @@ import codecs
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
 from typing import Literal, Protocol
 
 Stream = Literal["stdout", "stderr"]
@@ -154,14 +156,18 @@ class OutputGate:
 
     def flush(self) -> None:
         """Write the lines since the last flush, with consecutive lines of one stream in one call."""
-        batch, self._batch = self._batch, []
-        left_out, self._left_out = self._left_out, 0
-        runs: list[tuple[Stream, list[str]]] = []
-        for stream, line in batch:
-            if not runs or runs[-1][0] != stream:
-                runs.append((stream, []))
-            runs[-1][1].append(line)
-        if left_out and not runs:
-            runs.append(("stdout", []))
-        for number, (stream, lines) in enumerate(runs, start=1):
-            self._write(stream, lines, left_out if number == len(runs) else 0)
+        while not self.is_empty:
+            # Writing may wait for the disk, and be stopped meanwhile: the rest is left for whoever flushes next.
+            stream, lines = self._take_run()
+            left_out = 0
+            if not self._batch:
+                left_out, self._left_out = self._left_out, 0
+            self._write(stream, lines, left_out)
+
+    def _take_run(self) -> tuple[Stream, list[str]]:
+        if not self._batch:
+            return "stdout", []
+        stream, run = next(groupby(self._batch, key=itemgetter(0)))
+        lines = [line for _, line in run]
+        del self._batch[: len(lines)]
+        return stream, lines

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from gevent.lock import RLock
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host
 
@@ -17,6 +18,9 @@ from dtk.apply.reporting.failure import ActionError
 from dtk.dsl.check.deploy_function import NODE_ARGUMENT
 from dtk.model.json_data import JsonObject, ReadOnlyObject
 from dtk.model.planned_action import PlannedDeploy
+
+_LOADING = RLock()
+"""A file may wait for something while it is loaded; meanwhile another node must not use half of it."""
 
 
 def run_deploy(work: Work, item: PlannedDeploy, file: Path) -> bool:
@@ -52,9 +56,10 @@ def run_deploy(work: Work, item: PlannedDeploy, file: Path) -> bool:
 def _function(file: Path, name: str, action: str) -> Callable[..., object]:
     module = f"dtk_deploy_{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
     try:
-        if module not in sys.modules:
-            _load(module, file)
-        return getattr(sys.modules[module], name)  # type: ignore[no-any-return]
+        with _LOADING:
+            if module not in sys.modules:
+                _load(module, file)
+            return getattr(sys.modules[module], name)  # type: ignore[no-any-return]
     except Exception as error:  # loading runs the code of the module's author
         sys.modules.pop(module, None)
         raise ActionError(f"{action}: {file.name}:{name} can't be loaded: {type(error).__name__}: {error}") from error

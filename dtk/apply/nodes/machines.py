@@ -197,7 +197,7 @@ class MachineBatch:
             if not self._context.stopping.reason:
                 self._call_provider(self._steps[0].type)
                 missing = DtkError("the target did not report the status of the node")
-        except Exception as error:
+        except (Exception, StepStopped) as error:
             missing = error
         # End also the nodes that the provider did not report: their steps would wait forever.
         for result in self._results.values():
@@ -209,6 +209,7 @@ class MachineBatch:
         provider.check(identity, [record_of(node, known) for node, known in self._context.store.state.nodes.items()])
         if kind == "create_node":
             self._note_intent()
+            self._check_goes_on()
             known = self._context.store.state.nodes
             requests = [
                 NodeRequest(step.node, dict(step.node_attributes), dict(known[step.node].attributes))
@@ -216,6 +217,9 @@ class MachineBatch:
             ]
             provider.create(identity, requests, self._report, self._record)
             return
+        if kind in ENDING_STEPS:
+            self._context.await_commit()
+        self._check_goes_on()
         state = self._context.store.state
         if kind in _MEMBERSHIP:
             call_for = register if kind == "register_node" else deregister
@@ -225,7 +229,6 @@ class MachineBatch:
             return
         if kind in ENDING_STEPS:
             gevent.joinall([gevent.spawn(self._unclaim, step.node) for step in self._steps])
-            self._context.await_commit()
         for step in self._steps:
             if kind in ("power_off_node", "resize_node", *ENDING_STEPS):
                 self._context.drop_session(step.node)
@@ -246,6 +249,11 @@ class MachineBatch:
             "power_off_node": provider.stop,
         }[kind]
         call(identity, records, self._report)
+
+    def _check_goes_on(self) -> None:
+        """Raise ``StepStopped`` if the task began to stop during one of the waits before the target's changing call."""
+        if self._context.stopping.reason:
+            raise StepStopped
 
     def _note_intent(self) -> None:
         """Add the nodes to the state before they are created: after a crash they can be found, or terminated."""

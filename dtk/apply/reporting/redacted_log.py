@@ -25,6 +25,8 @@ class Journal:
         self._redactor = redactor
         self._on_broken = on_broken
         self.broken = ""
+        self.is_ended = False
+        """Whether the task's end is written: nothing may follow it."""
 
     def redacted(self, text: str) -> str:
         """Return a text as the log may show it; shorten it only after redaction."""
@@ -34,10 +36,15 @@ class Journal:
         """Write one event.
 
         Raises:
-            RecordError: it can't be written; never raised for an event that closes a step, a stage or the task.
+            RecordError: it can't be written, or the task's end is; never raised for an event that closes a step, a
+                stage or the task: after the task's end it is dropped.
         """
         if event_type in CLOSING_TYPES:
-            self._close(event_type, message, fields)
+            if not self.is_ended:
+                self.is_ended = event_type == "task.finished"
+                self._close(event_type, message, fields)
+        elif self.is_ended:
+            raise RecordError("the task has ended")
         elif self.broken:
             raise RecordError(self.broken)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal
 
 import gevent
@@ -19,6 +19,7 @@ class Stopping:
     def __init__(self) -> None:
         self.reason: Reason = ""
         self.why = ""
+        self._stops_steps = False
         self._steps: dict[gevent.Greenlet, str] = {}
         self._shielded: set[gevent.Greenlet] = set()
 
@@ -27,9 +28,10 @@ class Stopping:
 
         ``why`` is for people. Running steps are stopped, also those that ``start_nothing`` allowed to finish.
         """
-        if self.reason and not (why and self.why):
+        if self._stops_steps:
             return
-        self.reason, self.why = self.reason or reason, why
+        self._stops_steps = True
+        self.reason, self.why = self.reason or reason, why or self.why
         # The step that detects that the task can't continue already has its own error.
         for greenlet in self._steps.keys() - self._shielded - {gevent.getcurrent()}:
             greenlet.kill(StepStopped, block=False)
@@ -46,13 +48,20 @@ class Stopping:
 
     @contextmanager
     def step(self, number: str) -> Iterator[None]:
-        """Register the current greenlet as a step's, so that ``stop`` raises ``StepStopped`` in it, once."""
+        """Register the current greenlet as a step's, so that ``stop`` raises ``StepStopped`` in it, once.
+
+        After the block, nothing stops the greenlet any more: a step's end is recorded whatever happens.
+        """
         current = gevent.getcurrent()
         self._steps[current] = number
         try:
             yield
         finally:
             del self._steps[current]
+            if self._stops_steps:
+                # The error may be on its way, and arrives when the greenlet next waits.
+                with suppress(StepStopped):
+                    gevent.sleep(0)
 
     @contextmanager
     def shielded(self) -> Iterator[None]:
@@ -63,5 +72,5 @@ class Stopping:
             yield
         finally:
             self._shielded.discard(current)
-        if self.reason:
+        if self._stops_steps:
             raise StepStopped

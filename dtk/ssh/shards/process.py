@@ -136,8 +136,14 @@ class Shard:
 
     def _end(self, call: int) -> None:
         if call in self._calls:
+            # A login that was complete by now has made a connection nevertheless.
+            self._calls[call].rawlink(lambda _: self._close(call))
             self._calls[call].kill(block=False)
-        elif call in self._connections:
+        else:
+            self._close(call)
+
+    def _close(self, call: int) -> None:
+        if call in self._connections:
             self._closing.spawn(self._connections.pop(call).close)
 
     def _opened(self, request: Open) -> Opened:

@@ -1,0 +1,445 @@
+"""Scenarios in which something happens while a task waits for its disk, its store or its target.
+
+Each runs in a process of its own, patched like a worker's: ``python -m tests.apply.interleavings NAME``.
+"""
+
+from __future__ import annotations
+
+from dtk.ssh.cooperative import patch_standard_library
+
+patch_standard_library()  # before the other imports
+
+import os  # noqa: E402
+import signal  # noqa: E402
+import socket  # noqa: E402
+import sys  # noqa: E402
+import tempfile  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
+from contextlib import contextmanager, nullcontext  # noqa: E402
+from dataclasses import asdict, replace  # noqa: E402
+from pathlib import Path  # noqa: E402
+from types import SimpleNamespace  # noqa: E402
+from typing import Any, cast  # noqa: E402
+
+import gevent  # noqa: E402
+from gevent.event import Event  # noqa: E402
+
+from dtk.apply import stages, task, worker  # noqa: E402
+from dtk.apply.items.deploys import _function  # noqa: E402
+from dtk.apply.nodes.machines import MachineBatch  # noqa: E402
+from dtk.apply.reporting.redacted_log import Journal  # noqa: E402
+from dtk.apply.reporting.redaction import Redactor  # noqa: E402
+from dtk.apply.reporting.reporter import StepReporter  # noqa: E402
+from dtk.apply.session.cancellation import Stopping  # noqa: E402
+from dtk.apply.session.task_context import TaskContext  # noqa: E402
+from dtk.apply.steps import run_step  # noqa: E402
+from dtk.disk.files import sync_file  # noqa: E402
+from dtk.events.event import decode  # noqa: E402
+from dtk.events.log import MOST_UNSYNCED_BYTES, EventLog, LogWriteError  # noqa: E402
+from dtk.model.plan import Plan, Stage, Step  # noqa: E402
+from dtk.nodes.provider import Connection  # noqa: E402
+from dtk.ssh.connect import Patience  # noqa: E402
+from dtk.ssh.output import STREAMS  # noqa: E402
+from dtk.ssh.shards import process  # noqa: E402
+from dtk.ssh.shards.messages import End, Open  # noqa: E402
+from dtk.ssh.shards.wire import Wire  # noqa: E402
+from dtk.state.model import NodeState  # noqa: E402
+from dtk.store.link import Lines, WorkerLink  # noqa: E402
+
+SCENARIOS: dict[str, Callable[[], None]] = {}
+ACTION = Step("1.1", "action", "a")
+ON_A = Stage("1", "one", (ACTION,))
+PLAN = Plan(
+    dtk_version="0",
+    service="s",
+    assembly="test:mod/cluster",
+    target={"name": "local", "type": "local"},
+    task_type="assembly_converge",
+    workflow="create",
+    lineage="",
+    serial=1,
+    digest="0" * 64,
+    stages=(ON_A,),
+)
+
+
+def scenario(function: Callable[[], None]) -> Callable[[], None]:
+    """Register a scenario by its name."""
+    SCENARIOS[function.__name__] = function
+    return function
+
+
+class World:
+    """A task with a real log and stand-ins for what it works on; its disk can be busy."""
+
+    def __init__(self, **given: Any) -> None:
+        self.path = Path(tempfile.mkdtemp()) / "events.jsonl"
+        self.is_free = Event()
+        self.is_free.set()
+        self.stopping = Stopping()
+        self.log = EventLog(self.path, sync=self._sync)
+        self.journal = Journal(self.log, Redactor(), lambda: self.stopping.stop("failed"))
+        self.session = _Session()
+        parts = {
+            "journal": self.journal,
+            "stopping": self.stopping,
+            "sessions": {"a": self.session},
+            "in_doubt": [],
+            "seconds": 1.0,
+            "number": 1,
+            "plan": PLAN,
+            "link": None,
+            "may_not_start": lambda: bool(self.stopping.reason),
+            "await_commit": lambda: None,
+            "settle": lambda: None,
+            "write_snapshot": lambda: None,
+            "change_state": lambda *_: None,
+            "drop_session": lambda _: None,
+            "connections": SimpleNamespace(end=lambda: None),
+            "engine": SimpleNamespace(running=nullcontext),
+            "identity": None,
+            "store": SimpleNamespace(write_snapshot=lambda: None, state=SimpleNamespace(nodes={"a": 1}, in_doubt={})),
+            **given,
+        }
+        self.context = cast(TaskContext, SimpleNamespace(**parts))
+
+    def _sync(self, descriptor: int) -> None:
+        self.is_free.wait()
+        sync_file(descriptor)
+
+    def run_steps_with(self, work: Callable[[TaskContext, Step, StepReporter], bool]) -> None:
+        """Let this be what steps do."""
+        setattr(stages, "run_actions", work)  # noqa: B010
+        setattr(task, "update_firewall", lambda _: None)  # noqa: B010
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [cast(dict[str, Any], decode(line)) for line in self.path.read_bytes().splitlines()]
+
+    @property
+    def told(self) -> list[str]:
+        """The types of the events, with their status."""
+        return [" ".join(filter(None, (one["type"], one.get("status")))) for one in self.events]
+
+    def saw(self, told: str) -> None:
+        """Wait until an event is written."""
+        with gevent.Timeout(60):
+            while told not in self.told:
+                gevent.sleep(0.01)
+
+
+class _Session:
+    has_orphaned_command = is_in_doubt = False
+
+    def __init__(self) -> None:
+        self.has_ended = Event()
+        self.may_end = Event()
+        self.may_end.set()
+
+    def end_step_processes(self) -> str:
+        self.may_end.wait()
+        self.has_ended.set()
+        return ""
+
+    end_running_command = end_step_processes
+
+
+def sleeps(*_: object) -> bool:
+    gevent.sleep(600)
+    return True
+
+
+@contextmanager
+def exit_is_recorded() -> Iterator[list[int]]:
+    """Record the codes with which the process would exit at once."""
+    codes: list[int] = []
+    real = os._exit
+
+    def exit_at_once(code: int) -> None:
+        codes.append(code)
+        gevent.sleep(600)
+
+    setattr(os, "_exit", exit_at_once)  # noqa: B010
+    try:
+        yield codes
+    finally:
+        setattr(os, "_exit", real)  # noqa: B010
+
+
+def send_signal() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    gevent.sleep(0.2)
+
+
+@scenario
+def machines_stay_when_the_task_is_cancelled_before_the_call() -> None:
+    called, begun, may_go_on = [], Event(), Event()
+    node = NodeState("i-1", "running", asdict(Connection("h")), {})
+
+    def await_commit() -> None:
+        begun.set()
+        may_go_on.wait()
+
+    provider = SimpleNamespace(
+        check=lambda *_: None, unclaim_script=lambda _: "", terminate=lambda *_: called.append("terminate")
+    )
+    world = World(
+        provider=provider,
+        await_commit=await_commit,
+        store=SimpleNamespace(state=SimpleNamespace(nodes={"a": node})),
+    )
+    step = replace(ACTION, type="terminate_node")
+    running = gevent.spawn(run_step, world.context, step, MachineBatch(world.context, [step]).run)
+    begun.wait()
+    world.stopping.stop("cancelled")
+    may_go_on.set()
+    assert running.get(timeout=60) == "cancelled"
+    assert called == []
+
+
+@scenario
+def a_full_disk_at_the_cancel_leaves_no_command_behind() -> None:
+    world = World()
+    append = world.log.append
+
+    def full(event_type: str, message: str, **fields: object) -> object:
+        if event_type == "task.cancelling":
+            raise LogWriteError("the disk is full")
+        return append(event_type, message, durable=False, **fields)
+
+    setattr(world.log, "append", full)  # noqa: B010
+    world.run_steps_with(sleeps)
+    worker.handle_signals(world.context)
+    world.session.may_end.clear()
+    running = gevent.spawn(task.run_task, world.context)
+    world.saw("step.started")
+    send_signal()
+    world.session.may_end.set()
+    assert running.get(timeout=60) in ("cancelled", "failed")
+    assert world.session.has_ended.is_set()
+    assert "step.finished cancelled" in world.told
+
+
+@scenario
+def a_signal_after_the_end_changes_nothing() -> None:
+    ours, its = socket.socketpair()
+    link = WorkerLink(ours, lambda *_: None)
+    world = World(link=link)
+    worker.handle_signals(world.context)
+    world.journal.append("task.finished", "done", status="succeeded")
+    world.log.close()
+    ending = gevent.spawn(worker._end_in_store, link, 0)
+    send_signal()
+    Lines(its).send(ended=True)
+    assert ending.get(timeout=60) == 0
+    assert world.told == ["task.finished succeeded"]
+
+
+@scenario
+def a_second_signal_ends_the_waiting_for_the_upload() -> None:
+    world = World(link=object())
+    with exit_is_recorded() as codes:
+        worker.handle_signals(world.context)
+        world.journal.append("task.finished", "done", status="succeeded")
+        send_signal()
+        assert codes == []
+        send_signal()
+        assert codes == [1]
+    assert world.told == ["task.finished succeeded"]
+
+
+@scenario
+def the_first_signal_is_the_first_although_the_task_is_failing() -> None:
+    world = World()
+    world.run_steps_with(sleeps)
+    with exit_is_recorded() as codes:
+        worker.handle_signals(world.context)
+        running = gevent.spawn(task.run_task, world.context)
+        world.saw("step.started")
+        world.stopping.start_nothing("the store has been unreachable for too long")
+        send_signal()
+        assert codes == []
+        assert running.get(timeout=60) == "failed"
+    assert world.events[-1]["error"]["message"] == "the store has been unreachable for too long"
+
+
+@scenario
+def what_a_step_has_done_counts_when_nothing_else_may_start() -> None:
+    world, begun, may_go_on = World(), Event(), Event()
+
+    def work(*_: object) -> bool:
+        with world.stopping.shielded():
+            begun.set()
+            may_go_on.wait()
+        return True
+
+    running = gevent.spawn(run_step, world.context, ACTION, work)
+    begun.wait()
+    world.stopping.start_nothing("the store has been unreachable for too long")
+    may_go_on.set()
+    assert running.get(timeout=60) == "succeeded"
+
+
+@scenario
+def the_line_of_a_second_signal_is_the_last_one() -> None:
+    world = World()
+    world.run_steps_with(sleeps)
+    world.session.may_end.clear()
+    running = gevent.spawn(task.run_task, world.context)
+    world.saw("step.started")
+    with exit_is_recorded() as codes:
+        worker.handle_signals(world.context)
+        send_signal()
+        world.is_free.clear()
+        send_signal()
+        # The disk is busy with the last line; meanwhile the step's command has been ended, and the task goes on.
+        world.saw("task.finished cancelled")
+        world.session.may_end.set()
+        running.join(timeout=0.5)
+        world.is_free.set()
+        running.join(timeout=60)
+        gevent.sleep(0.1)
+        assert codes == [6]
+    assert world.told[-1] == "task.finished cancelled"
+    assert world.told.count("task.finished cancelled") == 1
+    assert world.events[-1]["in_doubt"] == ["1.1"]
+
+
+@scenario
+def a_cancel_while_the_disk_has_a_step_s_end_comes_too_late() -> None:
+    world = World()
+
+    def work(*_: object) -> bool:
+        world.is_free.clear()
+        return True
+
+    world.run_steps_with(work)
+    running = gevent.spawn(stages.run_stage, world.context, ON_A)
+    world.saw("step.finished succeeded")
+    world.stopping.stop("cancelled")
+    gevent.sleep(0.1)
+    world.is_free.set()
+    assert running.get(timeout=60) == "succeeded"
+    assert world.told[-2:] == ["step.finished succeeded", "stage.finished succeeded"]
+
+
+@scenario
+def a_cancel_while_the_disk_has_a_step_s_output_loses_no_end() -> None:
+    world = World()
+
+    def work(_context: TaskContext, _step: Step, reporter: StepReporter) -> bool:
+        reporter._gate._batch += [("stdout", "x" * 2000)] * (MOST_UNSYNCED_BYTES // 2000 + 10)
+        world.is_free.clear()
+        return True
+
+    world.run_steps_with(work)
+    running = gevent.spawn(stages.run_stage, world.context, ON_A)
+    world.saw("step.output")
+    world.stopping.stop("cancelled")
+    gevent.sleep(0.1)
+    world.is_free.set()
+    assert running.get(timeout=60) == "succeeded"
+    assert "step.finished succeeded" in world.told
+
+
+@scenario
+def a_stop_on_its_way_does_not_hit_the_record_of_a_step() -> None:
+    world, done = World(), Event()
+
+    def work(*_: object) -> bool:
+        done.wait()
+        return True
+
+    def stop() -> None:
+        # In one turn: the step goes on first, and the error that stops it arrives at its next wait.
+        done.set()
+        gevent.sleep(0)
+        world.stopping.stop("cancelled")
+
+    running = gevent.spawn(run_step, world.context, ACTION, work)
+    world.saw("step.started")
+    world.is_free.clear()
+    gevent.spawn(stop)
+    gevent.sleep(0.1)
+    world.is_free.set()
+    assert running.get(timeout=60) in ("cancelled", "succeeded")
+    assert sum(told.startswith("step.finished") for told in world.told) == 1
+
+
+@scenario
+def kept_volumes_outlive_a_cancel() -> None:
+    deleted: list[object] = []
+    provider = SimpleNamespace(
+        delete_volumes=lambda *_: deleted.append("volumes"), clean_up=lambda *_: deleted.append("rest")
+    )
+    world = World(
+        provider=provider,
+        plan=replace(PLAN, workflow="delete", deletes_volumes=True),
+        store=SimpleNamespace(state=SimpleNamespace(nodes={}), write_snapshot=lambda: None),
+    )
+    append = world.journal.append
+
+    def slow_end(event_type: str, message: str, **fields: Any) -> None:
+        if event_type == "stage.finished":
+            world.is_free.clear()
+        append(event_type, message, **fields)
+
+    setattr(world.journal, "append", slow_end)  # noqa: B010
+    world.run_steps_with(lambda *_: True)
+    running = gevent.spawn(task._run_stages, world.context)
+    world.saw("stage.finished succeeded")
+    world.stopping.stop("cancelled")
+    world.is_free.set()
+    assert running.get(timeout=60) == "cancelled"
+    assert deleted == []
+
+
+@scenario
+def nodes_that_load_a_deploy_at_once_get_all_of_it() -> None:
+    file = Path(tempfile.mkdtemp()) / "web.py"
+    file.write_text("import time\ntime.sleep(0.2)\ndef deploy(): pass\n")
+    loading = [gevent.spawn(_function, file, "deploy", "m::c.create") for _ in range(3)]
+    assert {one.get(timeout=60).__name__ for one in loading} == {"deploy"}
+
+
+@scenario
+def a_stopped_step_loses_none_of_its_output() -> None:
+    world = World()
+    reporter, other = StepReporter(world.journal, ACTION), StepReporter(world.journal, replace(ACTION, number="1.2"))
+    reporter.started()
+    while world.log._file.unsynced < MOST_UNSYNCED_BYTES - 5000:
+        other._write_output("stdout", ["y" * 2000], 0)
+    world.is_free.clear()
+    lines = ["o1" * 995, "e1" * 995, "o2" * 995, "the failed command's last line"]
+    for stream, line in zip([*STREAMS, *STREAMS], lines, strict=True):
+        reporter.output(stream, line)
+    # The writer of the output waits for the disk in the middle of it, and the step is stopped.
+    with gevent.Timeout(60):
+        while world.log._file.unsynced < MOST_UNSYNCED_BYTES:
+            gevent.sleep(0.01)
+    ending = gevent.spawn(reporter.finished, "cancelled", changed=False)
+    gevent.sleep(0.1)
+    world.is_free.set()
+    ending.get(timeout=60)
+    mine = [one for one in world.events if one.get("step") == "1.1"]
+    assert [line for one in mine for line in one.get("lines", [])] == lines
+    assert mine[-1]["type"] == "step.finished"
+
+
+@scenario
+def a_login_that_completes_while_it_is_stopped_leaves_no_connection() -> None:
+    complete, closed = Event(), Event()
+    connection = SimpleNamespace(host_key=None, await_loss=sleeps, close=closed.set)
+    setattr(process, "reach", lambda *_, **__: complete.wait())  # noqa: B010
+    setattr(process, "SshConnection", lambda *_: connection)  # noqa: B010
+    shard = process.Shard(cast(Wire, SimpleNamespace(send=lambda *_: None)))
+    shard._take(Open(1, "a", Connection("h"), Patience(), False, "/none", [], []), b"")
+    gevent.sleep(0.1)
+    complete.set()
+    shard._take(End(1), b"")
+    assert closed.wait(timeout=60)
+    assert not shard._connections
+
+
+if __name__ == "__main__":
+    SCENARIOS[sys.argv[1]]()
