@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 
 SCENARIOS = Path(__file__).with_name("interleavings.py")
+RUN = """
+import sys, tests.apply.patched_task
+from tests.apply.interleavings import SCENARIOS
+SCENARIOS[sys.argv[1]]()
+"""
 NAMES = [
     one.name
     for one in ast.parse(SCENARIOS.read_text()).body
@@ -20,6 +25,6 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_in_the_middle(name: str) -> None:
-    words = [sys.executable, "-m", "tests.apply.interleavings", name]
+    words = [sys.executable, "-c", RUN, name]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
