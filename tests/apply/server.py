@@ -13,6 +13,8 @@ from typing import Any
 
 import asyncssh
 
+from tests.support.ports import held_port
+
 
 class _Loop:
     """The event loop thread that all servers of a test run share."""
@@ -34,7 +36,7 @@ class SshServer:
         home.mkdir(parents=True, exist_ok=True)
         self.home = home
         self.host = "127.0.0.1"
-        self.port = port
+        self.port = port or held_port(self)
         self.logins = 0
         self.channels = 0
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
@@ -65,7 +67,6 @@ class SshServer:
             encoding=None,
             line_editor=False,
         )
-        self.port = self._acceptor.get_port()
 
     def stop(self) -> None:
         self.thread().run(self._stop())

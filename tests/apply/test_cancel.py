@@ -30,7 +30,8 @@ os.fsync = slow
 
 def pids(home: Path) -> list[int]:
     """Return the process IDs that the node's command wrote to files."""
-    return [int(file.read_text()) for file in (home / "pid", home / "child") if file.exists()]
+    files = (home / "pid", home / "child")
+    return [int(text) for text in (file.read_text().strip() for file in files if file.exists()) if text]
 
 
 def begun(home: Path) -> Path:

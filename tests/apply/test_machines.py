@@ -96,7 +96,7 @@ def test_a_node_that_its_target_can_not_make_fails_alone(local: Lab) -> None:
     hosts = {
         "name": "rack",
         "type": "hosts",
-        "connect_timeout": 1,
+        "connect_timeout": 10,
         "hosts": {
             "alpha": {"address": "127.0.0.1", "port": local.add_node("alpha").port, "nodes": ["master"]},
             "beta": {"address": "127.0.0.1", "port": 1, "nodes": ["slaves"]},

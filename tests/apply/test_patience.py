@@ -35,6 +35,8 @@ try:
     patience = Patience(overall=2.0, attempt=3600.0, authentication=3600.0)
     if "question" in sys.argv:
         patience = Patience(overall=3600.0, attempt=3600.0, closed=2.0)
+    if "refusal" in sys.argv:
+        patience = Patience(overall=3600.0, attempt=3600.0, authentication=2.0)
     reach(node, known, patience, print, is_new="new" in sys.argv)
 except DtkError as error:
     print(error.message)
@@ -133,8 +135,8 @@ def test_a_question_waits_for_no_closed_port_also_behind_a_jump_host(lab: Lab, t
 
 def test_a_fresh_machine_that_goes_on_refusing_is_given_up_in_the_stated_time(lab: Lab, tmp_path: Path) -> None:
     server = SshServer(tmp_path / "machine", asyncssh.generate_private_key("ssh-ed25519")).start()
-    assert "refuses tester" in output(lab, tmp_path, server.port, "new")
-    assert "refuses tester" in output(lab, tmp_path, server.port)
+    assert "refuses tester" in output(lab, tmp_path, server.port, "refusal", "new")
+    assert "refuses tester" in output(lab, tmp_path, server.port, "refusal")
     server.stop()
 
 
@@ -142,11 +144,11 @@ def test_a_fresh_machine_with_another_host_key_is_refused_at_once(lab: Lab, tmp_
     server = lab.add_node("master")
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     KnownHosts(tmp_path / "known_hosts").pin_line(host_entry("127.0.0.1", server.port), other)
-    assert "has changed" in output(lab, tmp_path, server.port, "new")
+    assert "has changed" in output(lab, tmp_path, server.port, "refusal", "new")
 
 
 def test_a_jump_host_that_refuses_the_login_is_named(lab: Lab, tmp_path: Path) -> None:
     jump = SshServer(tmp_path / "jump", asyncssh.generate_private_key("ssh-ed25519")).start()
-    message = output(lab, tmp_path, 22, "new", jump=f"someone@127.0.0.1:{jump.port}")
+    message = output(lab, tmp_path, 22, "refusal", "new", jump=f"someone@127.0.0.1:{jump.port}")
     assert f"127.0.0.1:{jump.port} refuses someone" in message
     jump.stop()

@@ -215,7 +215,7 @@ def test_a_changed_host_key_is_refused_and_a_new_one_pinned(lab: Lab) -> None:
 
 def test_a_lost_connection_says_the_same_as_with_one_process(lab: Lab) -> None:
     server = lab.add_node("a:1")
-    started = lab.start(stage(1, action("a:1", "m::c", run(LONG))), workers=2, target=IMPATIENT)
+    started = lab.start(stage(1, action("a:1", "m::c", run(LONG))), workers=2)
     pid_in(server)
     server.stop()
     finished = lab.result(started).step("1.1")

@@ -115,7 +115,7 @@ def test_connections_are_drained_and_a_group_that_is_gone_holds_nobody_up(
     provider = cloud.provider()
     provider.register(cloud.identity(), entering(made, "app", "gone"), Reports())
     balancer(cloud).delete_target_group(TargetGroupArn=gone)
-    cloud.api.draining = 0.5
+    cloud.api.draining = 2
     cloud.api.calls.clear()
     reports = Reports()
     provider.deregister(cloud.identity(), entering(made, "app", "gone"), reports)

@@ -17,6 +17,7 @@ from dtk.model.executor import Executor
 from dtk.state.lock import holder
 from dtk.state.workspace import Workspace
 from tests.support.command_line import Dtk
+from tests.support.processes import NAP
 from tests.support.waiting import eventually
 
 SERVICE = "ring1"
@@ -122,7 +123,7 @@ def test_a_destroy_that_was_killed_is_finished_by_the_same_command(staged: Dtk, 
 
 @pytest.mark.parametrize("closed", [0, 1, 2])
 def test_a_closed_standard_stream_does_not_break_the_lock(dtk: Dtk, module: Path, closed: int) -> None:
-    dtk.run("stage", "acme:ring/cluster", SERVICE, "--set", "slaves/ring::member/work=sleep 979")
+    dtk.run("stage", "acme:ring/cluster", SERVICE, "--set", f"slaves/ring::member/work=sleep {NAP}")
     command = f'exec "$0" -m dtk apply {SERVICE} --yes --detach {closed}{"<" if closed == 0 else ">"}&-'
     subprocess.run(["/bin/sh", "-c", command, sys.executable], cwd=dtk.root, check=True, timeout=120)
     eventually(lambda: any(e["type"] == "step.started" for e in dtk.events(SERVICE, 1)), "the task runs")

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.support.command_line import Dtk
-from tests.support.processes import node_processes, runs
+from tests.support.processes import NAP, node_processes, runs
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("module")
@@ -116,8 +116,8 @@ def test_a_detached_task_is_watched_from_elsewhere_and_the_stream_may_join_late(
 
 
 def test_cancel_ends_the_remote_processes_and_says_so(dtk: Dtk) -> None:
-    dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", "slaves/ring::member/work=sleep 987")
-    mark = eventually(lambda: runs("sleep", "987"), "the members sleep")
+    dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", f"slaves/ring::member/work=sleep {NAP}")
+    mark = eventually(lambda: runs("sleep", NAP), "the members sleep")
     dtk.run("cancel-task", "ring1")
     assert dtk.run("task-status", "ring1", "--wait", code=6).stdout.count("cancelled") >= 3
     eventually(lambda: not [p for p in mark if p.is_running()], "the members' sleep is ended")
@@ -133,8 +133,8 @@ def pids(dtk: Dtk) -> list[int]:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_interrupting_a_followed_task_cancels_it_and_waits_for_its_worker(dtk: Dtk, how: signal.Signals) -> None:
-    following = dtk.start("deploy", "acme:ring/cluster", "ring1", "--set", "slaves/ring::member/work=sleep 986")
-    eventually(lambda: runs("sleep", "986"), "the members sleep")
+    following = dtk.start("deploy", "acme:ring/cluster", "ring1", "--set", f"slaves/ring::member/work=sleep {NAP}")
+    eventually(lambda: runs("sleep", NAP), "the members sleep")
     worker = eventually(lambda: pids(dtk), "the task is on record as started")[0]
     following.send_signal(how)
     output, _ = following.communicate(timeout=60)
@@ -151,8 +151,8 @@ def test_an_apply_that_waits_for_the_lock_plans_with_what_the_task_before_has_le
 
 
 def test_a_killed_worker_frees_the_lock_and_the_next_apply_goes_on(dtk: Dtk) -> None:
-    dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", "slaves/ring::member/work=sleep 985")
-    eventually(lambda: runs("sleep", "985"), "the members sleep")
+    dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", f"slaves/ring::member/work=sleep {NAP}")
+    eventually(lambda: runs("sleep", NAP), "the members sleep")
     locked = dtk.run("apply", "ring1", "--yes", code=4)
     assert "is locked by 'dtk deploy" in locked.stderr
     os.kill(next(e["pid"] for e in dtk.events("ring1", 1) if e["type"] == "task.started"), signal.SIGKILL)
@@ -165,13 +165,13 @@ def test_a_killed_worker_frees_the_lock_and_the_next_apply_goes_on(dtk: Dtk) -> 
 
 
 def test_what_a_killed_worker_left_running_is_ended_before_anything_else_is_done_there(dtk: Dtk) -> None:
-    dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", "slaves/ring::member/work=sleep 983")
-    left = eventually(lambda: found if len(found := runs("sleep", "983")) >= 2 else None, "the members sleep")
+    dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", f"slaves/ring::member/work=sleep {NAP}")
+    left = eventually(lambda: found if len(found := runs("sleep", NAP)) >= 2 else None, "the members sleep")
     os.kill(next(e["pid"] for e in dtk.events("ring1", 1) if e["type"] == "task.started"), signal.SIGKILL)
     eventually(lambda: statuses(dtk)[""] == "failed", "the task counts as failed")
     assert all(process.is_running() for process in left)
     dtk.run(
-        "set-attribute", "ring1", "slaves/ring::member/work", "ps -A -o args= | grep -c '^[s]leep 983' >seen || true"
+        "set-attribute", "ring1", "slaves/ring::member/work", f"ps -A -o args= | grep -c '^[s]leep {NAP}' >seen || true"
     )
     dtk.run("apply", "ring1", "--resume", "--yes")
     assert [home(dtk, member).joinpath("seen").read_text() for member in ("slaves:1", "slaves:2")] == ["0\n", "0\n"]

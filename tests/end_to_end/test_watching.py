@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.support.command_line import Dtk
+from tests.support.processes import NAP
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("module")
@@ -72,7 +73,7 @@ def tmux(dtk: Dtk) -> Iterator[Tmux]:
 
 
 def test_a_running_task_is_watched_left_and_cancelled_from_a_terminal(dtk: Dtk, tmux: Tmux) -> None:
-    dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", WORK.format(983))
+    dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", WORK.format(NAP))
     tmux.run("task-status", "ring1", "--wait")
     screen = tmux.shows("warming up")
     lines = screen.splitlines()
@@ -101,7 +102,7 @@ def test_a_running_task_is_watched_left_and_cancelled_from_a_terminal(dtk: Dtk, 
 
 
 def test_a_followed_task_tells_at_a_terminal_what_takes_long_and_how_it_ended_in_colour(dtk: Dtk, tmux: Tmux) -> None:
-    dtk.run("stage", "acme:ring/cluster", "ring1", "--set", WORK.format(983))
+    dtk.run("stage", "acme:ring/cluster", "ring1", "--set", WORK.format(NAP))
     tmux.run("apply", "ring1", "--yes")
     last = tmux.shows("(and 1 more)  warming up").rstrip().splitlines()[-1]
     assert re.fullmatch(r"slaves:\d configure_node (\d+m )?\d+s \(and 1 more\)  warming up", last)

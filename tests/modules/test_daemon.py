@@ -227,12 +227,12 @@ def test_a_program_is_ready_when_it_listens_on_its_port(daemon: Daemon) -> None:
 
 def test_a_program_is_ready_when_a_command_says_so_within_the_time_that_is_set(daemon: Daemon, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    words = ["--ready-command", f"test -e '{mark}'", "--within", "1", "sleeper", "--", sys.executable, "-c"]
-    late = daemon.call("start", *words, SLEEPER)
+    ready, words = ["--ready-command", f"test -e '{mark}'"], ["sleeper", "--", sys.executable, "-c"]
+    late = daemon.call("start", *ready, "--within", "1", *words, SLEEPER)
     assert late.returncode == 1
     assert late.stderr.splitlines()[-1] == f"sleeper was not up within 1 seconds (command test -e '{mark}')"
     assert daemon.call("status", "sleeper").returncode == 1
-    assert daemon.call("start", *words, f"open({str(mark)!r}, 'w'); {SLEEPER}").returncode == 0
+    assert daemon.call("start", *ready, *words, f"open({str(mark)!r}, 'w'); {SLEEPER}").returncode == 0
 
 
 def test_one_description_says_how_a_program_runs_and_when_it_is_ready(daemon: Daemon, tmp_path: Path) -> None:

@@ -27,12 +27,17 @@ from tests.nodes.service import Service
 from tests.support.waiting import eventually
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a server adopt its node's orphans")
-DAEMON = "setsid sh -c 'sleep 601 & echo $! > daemon.pid; exec sleep 602' >/dev/null 2>&1 </dev/null & sleep 0.3"
+WRITTEN = "until test -s {0}.pid; do sleep 0.05; done"
+DAEMON = (
+    "rm -f daemon.pid; setsid sh -c 'sleep 601 & echo $! > daemon.pid; exec sleep 602' >/dev/null 2>&1 </dev/null & "
+    + WRITTEN.format("daemon")
+)
 STUBBORN = (
     "setsid sh -c 'trap \"\" TERM; echo $$ > stubborn.pid; while :; do sleep 0.1; done' >/dev/null 2>&1 </dev/null &"
 )
 NAMELESS = (
-    f"env -u {MARKER} setsid sh -c 'echo $$ > nameless.pid; exec sleep 603' >/dev/null 2>&1 </dev/null & sleep 0.3"
+    f"env -u {MARKER} setsid sh -c 'echo $$ > nameless.pid; exec sleep 603' >/dev/null 2>&1 </dev/null & "
+    + WRITTEN.format("nameless")
 )
 
 
@@ -150,7 +155,7 @@ def test_stop_ends_daemons_that_ignore_it_or_hide_their_node(service: Service) -
     (record,) = service.create("master")
     for command in (DAEMON, STUBBORN, NAMELESS):
         output(record, command)
-    output(record, "until test -s stubborn.pid; do sleep 0.05; done")
+    output(record, WRITTEN.format("stubborn"))
     pids = [int(output(record, f"cat {name}.pid")) for name in ("daemon", "stubborn", "nameless")]
     service.stop(record)
     assert [pid for pid in pids if is_alive(pid)] == []

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 
 from dtk.nodes.provider import Connection
 from tests.apply.lab import Lab
+from tests.support.ports import held_port
 from tests.support.waiting import eventually
 from tests.support.wire import OwnNetwork
 
@@ -58,6 +58,14 @@ def openssh_machines(lab: Lab, folder: Path, network: OwnNetwork | None = None) 
             return server
 
         yield start_master
+
+
+def _words_of(process: psutil.Process) -> list[str]:
+    """Return the command line of a process, [] if it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def make_key(file: Path, passphrase: str = "") -> Path:
@@ -108,8 +116,7 @@ class OpenSsh:
         (folder / "authorized_keys").write_text(authorized_key)
         self.set_shell(shell)
         make_key(folder / "host_key")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = held_port(self)
         (folder / "sshd_config").write_text(self._settings(settings))
         self._log = (folder / "log").open("w")
         self._process = self._start()
@@ -136,7 +143,7 @@ class OpenSsh:
 
     def runs(self, *words: str) -> int:
         """Return how many processes with this command line run on the machine."""
-        return sum(child.cmdline() == list(words) for child in self._listener.children(recursive=True))
+        return sum(_words_of(child) == list(words) for child in self._listener.children(recursive=True))
 
     def reload(self) -> None:
         """Restart sshd with SIGHUP, as restarting its service does. Existing sessions continue."""
@@ -147,13 +154,15 @@ class OpenSsh:
     def end_sessions(self) -> None:
         """Kill the sshd process of each session. Commands in the sessions keep running."""
         for child in self._listener.children():
-            if child.name() == "sshd":
-                child.kill()
+            with suppress(psutil.NoSuchProcess):
+                if child.name() == "sshd":
+                    child.kill()
 
     def pause(self) -> None:
         """Stop the processes of all connections, as a hanging machine does."""
         for process in self._listener.children(recursive=True):
-            process.suspend()
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
 
     def reboot(self) -> None:
         """Kill all processes of the machine at once, as a power cut does, and start it again."""

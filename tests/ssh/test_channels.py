@@ -44,7 +44,8 @@ def busy():
         gevent.sleep(0)
 
 node = Connection("127.0.0.1", int(sys.argv[1]), "tester", sys.argv[2])
-connection = SshConnection("master", reach(node, KnownHosts(Path(sys.argv[3])), Patience(), print, is_new=False))
+known = KnownHosts(Path(sys.argv[3]))
+connection = SshConnection("master", reach(node, known, Patience(), lambda _: None, is_new=False))
 connection.run("true", lambda *_: None)
 for _ in range(8):
     gevent.spawn(busy)
@@ -79,7 +80,7 @@ def held_up(channel, size):
 paramiko.Channel.recv_stderr = held_up
 channels._LOOK_SECONDS = 0.1
 node = Connection("127.0.0.1", int(sys.argv[1]), "tester", sys.argv[2])
-clients = reach(node, KnownHosts(Path(sys.argv[3])), Patience(), print, is_new=False)
+clients = reach(node, KnownHosts(Path(sys.argv[3])), Patience(), lambda _: None, is_new=False)
 received = []
 code = channels.SshConnection("master", clients).run("echo errors >&2", lambda _, chunk: received.append(chunk)).code
 print(code, b"".join(received).decode())

@@ -164,7 +164,7 @@ def test_a_search_that_finds_nothing_starts_one_grep(shell: str) -> None:
 
 
 def test_a_command_that_is_ended_during_the_search_never_begins(tmp_path: Path) -> None:
-    (tmp_path / "sudo").write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\nsleep 3\nexit 1\n")
+    (tmp_path / "sudo").write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\nsleep 60\nexit 1\n")
     (tmp_path / "sudo").chmod(0o755)
     search = LeftoverSearch(OLDER, Printed().give, lambda: None, as_root=True)
     words = ["sh", "-c", search.before(f"touch {tmp_path}/begun", MARK)]

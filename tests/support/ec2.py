@@ -102,8 +102,8 @@ class Ec2:
     """Functions that change an action's answer, to add what EC2 has and moto lacks, such as Local Zones."""
     health: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     """What target groups say of an instance: its state, and the code and text of the reason."""
-    draining: float = 0.0
-    """How long a target stays draining after it is deregistered, in seconds."""
+    draining: int = 0
+    """How many answers show a target as draining after it is deregistered."""
     modifying: float = 0.0
     """How long the change of a volume takes, in seconds."""
     region: str = "us-east-1"

@@ -13,7 +13,7 @@ import psutil
 
 from tests.support.command_line import Dtk
 
-LEASE = 6.0
+LEASE = 9.0
 """The lease time in seconds. Others can take over a service after 1.5 times this time."""
 
 # dtk.yaml allows no lease below 30 s, so patch dtk. The launcher passes the lease on to all processes that hold it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
@@ -21,9 +20,12 @@ Health = tuple[str, str, str]
 
 @dataclass
 class TargetGroups:
-    """The targets of all groups, by group, id and port; each with the time until which it drains, 0 before that."""
+    """The targets of all groups, by group, id and port.
 
-    _targets: dict[tuple[str, str, int], float] = field(default_factory=dict)
+    Each that drains has the number of answers that still name it, the others have None.
+    """
+
+    _targets: dict[tuple[str, str, int], int | None] = field(default_factory=dict)
 
     def answer(self, action: str, parameters: Mapping[str, str], health: Mapping[str, Health]) -> str:
         """Return the answer of a call; "" for one that moto answers.
@@ -42,21 +44,22 @@ class TargetGroups:
         )
         return f'<{action}Response xmlns="{_SPACE}"><{action}Result>{result}</{action}Result></{action}Response>'
 
-    def note(self, action: str, parameters: Mapping[str, str], draining: float) -> None:
-        """Remember what a call that succeeded has changed; ``draining`` is in seconds."""
+    def note(self, action: str, parameters: Mapping[str, str], draining: int) -> None:
+        """Remember what a call that succeeded has changed; so many answers show a target that drains."""
         arn = parameters.get("TargetGroupArn", "")
         for id_, port in _named(parameters) if action in ("RegisterTargets", "DeregisterTargets") else ():
             target = (arn, id_, port or _port_of(arn) or 0)
             if action == "RegisterTargets":
-                self._targets[target] = 0.0
-            elif self._targets.get(target) == 0.0:
-                self._targets[target] = time.monotonic() + draining
+                self._targets[target] = None
+            elif self._targets.get(target, 0) is None:
+                self._targets[target] = draining
 
     def _described(self, arn: str, health: Mapping[str, Health]) -> Iterator[str]:
-        now = time.monotonic()
-        for (group, id_, port), until in self._targets.items():
-            if group == arn and (not until or now < until):
-                yield _member(id_, port, _DRAINING if until else health.get(id_, _HEALTHY))
+        for target, left in self._targets.items():
+            if target[0] == arn and left != 0:
+                yield _member(*target[1:], _DRAINING if left else health.get(target[1], _HEALTHY))
+            if target[0] == arn and left:
+                self._targets[target] = left - 1
 
 
 def _member(id_: str, port: int, health: Health) -> str:

@@ -186,7 +186,8 @@ end() {
     kill "$pid" 2>/dev/null
     deadline=$(($(date +%s) + stopped_within))
     while is_noted "$1"; do
-        if [ "$(date +%s)" -ge "$deadline" ]; then
+        # The clock has whole seconds: at the deadline, part of the last one is left.
+        if [ "$(date +%s)" -gt "$deadline" ]; then
             kill -KILL "$pid" 2>/dev/null
         fi
         pause
@@ -314,7 +315,7 @@ launch() {
         if has_ended; then
             give_up "ended with exit code $code before it was up"
         fi
-        if [ "$(date +%s)" -ge "$deadline" ]; then
+        if [ "$(date +%s)" -gt "$deadline" ]; then
             give_up "was not up within $within seconds ($kind $ready)"
         fi
         pause
