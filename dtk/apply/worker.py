@@ -94,7 +94,8 @@ def main(arguments: list[str]) -> int:
     with EventLog(workspace.event_log(service, number), sync=sync_in_thread) as log:
         journal = Journal(log, redactor, lambda: stopping.stop("failed"))
         try:
-            plan = from_text((folder / PLAN_FILE).read_text(encoding="utf-8"), str(folder / PLAN_FILE))
+            text = (folder / PLAN_FILE).read_text(encoding="utf-8")
+            plan = from_text(text, str(folder / PLAN_FILE), is_of_task=True)
             connections = connections_for(len(_nodes_of(plan)), executor, str(folder), kept)
             context = make_context(folder, plan, journal, redactor, stopping, connections, link)
             context.provider.rely_on(kept.has)

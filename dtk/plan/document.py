@@ -54,12 +54,13 @@ def earlier_digest(plan: Plan) -> str:
     return digest_of({**to_document(replace(plan, digest="")), "format_version": 1})
 
 
-def from_text(text: str, source: str) -> Plan:
+def from_text(text: str, source: str, *, is_of_task: bool = False) -> Plan:
     """Parse the plan in a plan.json.
 
     Args:
         text: the file's content.
         source: the file's name, for messages.
+        is_of_task: whether it is the copy that dtk writes for a task, which needs no check against the schema.
 
     Raises:
         InvalidError: the text is not a plan.
@@ -72,7 +73,8 @@ def from_text(text: str, source: str) -> Plan:
     version = document.get("format_version") if isinstance(document, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise NewerFormatError(source, "plan", version)
-    _check(document, source)
+    if not is_of_task:
+        _check(document, source)
     try:
         return from_document(as_object(document))
     except MalformedError as error:

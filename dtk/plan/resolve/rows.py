@@ -101,12 +101,21 @@ def all_attribute_rows(service: ResolvedService) -> list[AttributeRow]:
     return sorted(rows, key=lambda row: row.path)
 
 
-def _sources(bindings: Iterable[Binding]) -> Mapping[tuple[str, str, str], tuple[str, ...]]:
-    found: dict[tuple[str, str, str], dict[str, None]] = {}
-    for binding in bindings:
-        key = (group_of(binding.destination.node), str(binding.destination.name), binding.attribute)
-        found.setdefault(key, {}).update(dict.fromkeys(_source_paths(binding)))
-    return {key: tuple(paths) for key, paths in found.items()}
+def _sources(bindings: Iterable[Binding]) -> Mapping[str, tuple[str, ...]]:
+    """Return the paths that each attribute's linked values come from, by its declared path."""
+    # The members of a group have the same ones.
+    flows = {
+        (
+            *(one.destination.shared_path, one.attribute, id(one.source)),
+            *(one.base.shared_path, one.dependency.shared_path),
+        ): one
+        for one in bindings
+    }
+    found: dict[str, dict[str, None]] = {}
+    for binding in flows.values():
+        path = binding.destination.declared_path(binding.attribute)
+        found.setdefault(path, {}).update(dict.fromkeys(_source_paths(binding)))
+    return {path: tuple(paths) for path, paths in found.items()}
 
 
 def _source_paths(binding: Binding) -> Iterator[str]:
@@ -156,15 +165,16 @@ def _component_rows(
     service: ResolvedService,
     members: list[Instance],
     attribute: Attribute,
-    sources: Mapping[tuple[str, str, str], tuple[str, ...]],
+    sources: Mapping[str, tuple[str, ...]],
 ) -> Iterator[AttributeRow]:
     first = members[0]
     node = "" if first.node == ASSEMBLY_WIDE else group_of(first.node)
     values = [_known(service.values.of(member, attribute.name)) for member in members]
     common = all(value == values[0] for value in values)
     made_from = _made_from(first, attribute.name)
-    linked_to = sources.get((group_of(first.node), str(first.name), attribute.name), ())
-    named = [(first.declared_path(attribute.name), values[0])] if common else []
+    declared = first.declared_path(attribute.name)
+    linked_to = sources.get(declared, ())
+    named = [(declared, values[0])] if common else []
     for path, value in named or [(m.path(attribute.name), v) for m, v in zip(members, values, strict=True)]:
         yield AttributeRow(
             path=path,
