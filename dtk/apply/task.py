@@ -39,6 +39,7 @@ def run_task(context: TaskContext) -> str:
             context.change_state(changes.with_task_succeeded)
     except DtkError as error:
         status, failure = "failed", error
+    context.stopping.outcome = status
     # Other clones see only what is in the store: a task whose service was taken over did not succeed.
     context.settle()
     if context.stopping.why:
@@ -137,14 +138,17 @@ def _end_orphaned_commands(context: TaskContext) -> list[str]:
     return [ending.value for ending in endings if ending.value]
 
 
-def abandon(context: TaskContext) -> None:
-    """Record that a task ends at once; what its running steps did on their nodes is unknown."""
+def abandon(context: TaskContext) -> str:
+    """Record that a task ends at once; what its running steps did on their nodes is unknown.
+
+    Returns:
+        Its status: ``cancelled``, or what its stages came to if only their upload to the store was left.
+    """
     message = f"task {context.number} of '{context.plan.service}' was stopped at once"
-    context.journal.append(
-        "task.finished",
-        message,
-        status="cancelled",
-        seconds=context.seconds,
-        next_command=next_command(context.plan),
-        in_doubt=list(dict.fromkeys([*context.in_doubt, *context.stopping.running_steps])),
-    )
+    status = context.stopping.outcome or "cancelled"
+    fields: dict[str, Any] = {}
+    if status != "succeeded":
+        in_doubt = dict.fromkeys([*context.in_doubt, *context.stopping.running_steps])
+        fields = {"next_command": next_command(context.plan), "in_doubt": list(in_doubt)}
+    context.journal.append("task.finished", message, status=status, seconds=context.seconds, **fields)
+    return status

@@ -227,8 +227,8 @@ def handle_signals(context: TaskContext) -> None:
 
 def _stop(context: TaskContext, name: str, *, again: bool) -> None:
     if again:
-        abandon(context)
-        os._exit(EXIT_CODES["cancelled"])
+        # The end of a task that succeeded is not in the store.
+        os._exit(EXIT_CODES[abandon(context)] or EXIT_CODES["failed"])
     context.stopping.stop("cancelled")
     # A log that can't be written has ended the task already; an error would end this process, not only the signal.
     with suppress(RecordError):

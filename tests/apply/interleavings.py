@@ -121,6 +121,21 @@ def a_second_signal_ends_the_waiting_for_the_upload() -> None:
 
 
 @scenario
+def a_task_that_was_stopped_while_its_result_is_uploaded_has_its_result() -> None:
+    world = World(settle=sleeps, plan=replace(PLAN, workflow=""))
+    world.run_steps_with(lambda *_: True)
+    with exit_is_recorded() as codes:
+        worker.handle_signals(world.context)
+        gevent.spawn(task.run_task, world.context)
+        world.saw("stage.finished succeeded")
+        send_signal()
+        send_signal()
+        assert codes == [1]
+    assert world.told[-2:] == ["task.cancelling", "task.finished succeeded"]
+    assert "next_command" not in world.events[-1]
+
+
+@scenario
 def the_first_signal_is_the_first_although_the_task_is_failing() -> None:
     world = World()
     world.run_steps_with(sleeps)

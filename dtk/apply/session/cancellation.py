@@ -19,6 +19,8 @@ class Stopping:
     def __init__(self) -> None:
         self.reason: Reason = ""
         self.why = ""
+        self.outcome = ""
+        """The task's status once its stages have ended; a later stop does not change it."""
         self._stops_steps = False
         self._steps: dict[gevent.Greenlet, str] = {}
         self._shielded: set[gevent.Greenlet] = set()
