@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -214,9 +215,8 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
             code = follow_task(inputs, started.number, how)
             if change.shared is not None:
                 code = _end_in_store(started, code)
-            elif signalled:
-                # The sender may end everything else, such as a container or a CI job, as soon as this process exits.
-                started.process.wait(WORKER_END_SECONDS)
+            elif signalled or plan.destroys:
+                _await_exit(started)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     raise typer.Exit(code)
@@ -263,6 +263,15 @@ def _warn_of_early_end(profile: str, of: str, inputs: Inputs, started: StartedTa
             " Unless they are renewed, the task stops before they expire, and fails",
             err=True,
         )
+
+
+def _await_exit(started: StartedTask) -> None:
+    """Wait until a worker has exited: after its task's last event, it removes the files of a destroyed service.
+
+    The sender of a signal may end everything else, such as a container or a CI job, as soon as this process exits.
+    """
+    with suppress(subprocess.TimeoutExpired):
+        started.process.wait(WORKER_END_SECONDS)
 
 
 def _end_in_store(started: StartedTask, code: int) -> int:

@@ -1,8 +1,9 @@
-"""A command that starts while the previous worker exits: it waits for that worker, and for no other process."""
+"""The time between a task's last event and its worker's exit: what waits for the worker, and what does not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +17,14 @@ from tests.support.command_line import Dtk
 
 pytestmark = pytest.mark.usefixtures("module")
 SERVICE = "app1"
+SLOW = """
+import os, time
+real = os.unlink
+def unlink(path, *more, **named):
+    time.sleep(2 * (os.path.basename(path) == "service.yaml"))
+    real(path, *more, **named)
+os.unlink = unlink
+"""
 
 
 class Clock:
@@ -67,3 +76,13 @@ def test_a_task_that_goes_on_refuses_at_once(workspace: Workspace, clock: Clock)
         pass
     assert f"dtk cancel-task {SERVICE}" in refused.value.hint
     assert clock.now < 1
+
+
+def test_a_service_is_gone_when_its_destroy_returns(dtk: Dtk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow/sitecustomize.py").write_text(SLOW)
+    dtk.run("deploy", "acme:ring/cluster", SERVICE, "--set", "slaves/cardinality=1")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "slow"), prepend=":")
+    dtk.run("delete-and-destroy", SERVICE, "--yes")
+    assert not (dtk.root / "services" / SERVICE).exists()
+    dtk.run("stage", "acme:ring/cluster", SERVICE)
