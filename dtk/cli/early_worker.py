@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dtk.apply.worker_ahead import WorkerAhead
-from dtk.errors import UsageError
-from dtk.service.global_options import settings
-from dtk.state.workspace import Workspace, find_workspace
+from dtk.errors import DtkError
+from dtk.service.context import current_workspace, named_service
+from dtk.service.shared_store import store_settings_of
+from dtk.state.workspace import Workspace
 
 if TYPE_CHECKING:
     from typer._click.core import Context
 
 _HELP = {"--help", "-h"}
 _YES = {"--yes", "-y"}
-_STORE = re.compile(r"^store:", re.MULTILINE)
-"""A shared store in dtk.yaml, as people write it. A worker that ships records to one can't start early."""
 _waiting: ContextVar[WorkerAhead | None] = ContextVar("waiting", default=None)
 
 
@@ -53,9 +49,10 @@ def is_first_task(workspace: Workspace, service: str, *, yes: bool) -> bool:
 
 
 def take_early(workspace: Workspace, service: str) -> WorkerAhead | None:
-    """Return the worker that was started for a service, None if there is none; afterwards it is the caller's."""
+    """Return the worker that was started for a service, which is the caller's now; end one for another service."""
     worker = _waiting.get()
     if worker is None or (worker.workspace, worker.service) != (workspace, service):
+        _end()
         return None
     _waiting.set(None)
     return worker
@@ -69,18 +66,19 @@ def _end() -> None:
 
 
 def _service(arguments: Sequence[str]) -> tuple[Workspace, str] | None:
-    """Return the service that a command line is for, as far as it can be told without parsing it."""
-    given = settings().workspace
+    """Return the service that a command line is for, as far as it can be told without parsing it.
+
+    None also if the workspace has a shared store: a worker that ships records to it can't start early.
+    """
     try:
-        workspace = Workspace(given.resolve()) if given else find_workspace(Path.cwd())
-        has_store = _STORE.search(workspace.file.read_text(encoding="utf-8"))
-    except (UsageError, OSError, UnicodeDecodeError):
-        return None
-    if has_store:
-        return None
-    names = workspace.service_names()
-    named = [word for word in arguments if word in names] or [os.environ.get("DTK_SERVICE", "")]
-    if named[0] in names:
-        return workspace, named[0]
-    # A word that is no option may be a plan file, or a mistake.
-    return (workspace, names[0]) if len(names) == 1 and all(word.startswith("-") for word in arguments) else None
+        workspace = current_workspace()
+        if store_settings_of(workspace) is not None:
+            return None
+        names = workspace.service_names()
+        named = next((word for word in arguments if word in names), None)
+        # A word that is no option may be a plan file, or a mistake.
+        if named is None and not all(word.startswith("-") for word in arguments):
+            return None
+        return workspace, named_service(workspace, named)
+    except (DtkError, OSError):
+        return None  # the command says what is wrong

@@ -41,7 +41,7 @@ def chosen_service(workspace: Workspace, given: str | None) -> str:
         UsageError: the service does not exist, or there is none or more than one to choose from.
         StoreError: the store can't be read, and this machine never read the service from it.
     """
-    name = _chosen(workspace, given)
+    name = named_service(workspace, given)
     read_state(workspace, name)
     return name
 
@@ -73,7 +73,12 @@ def chosen_with_machines(workspace: Workspace, given: str | None) -> str:
     return chosen_service(workspace, given)
 
 
-def _chosen(workspace: Workspace, given: str | None) -> str:
+def named_service(workspace: Workspace, given: str | None) -> str:
+    """Return the name of the service to use, as ``chosen_service`` does, without updating anything from the store.
+
+    Raises:
+        UsageError: the service does not exist, or there is none or more than one to choose from.
+    """
     names = workspace.service_names()
     name = given or os.environ.get("DTK_SERVICE", "")
     if name in names:

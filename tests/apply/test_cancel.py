@@ -14,6 +14,7 @@ from dtk.errors import UsageError
 from dtk.events.recovery import close_orphaned_log
 from dtk.state.lock import acquire, holder
 from tests.apply.lab import SERVICE, Lab, action, is_running, run, stage, wait_until
+from tests.support.preload import preload
 
 LONG = "echo $$ > pid; sleep 300 & echo $! > child; wait"
 STUBBORN = "trap '' TERM; echo $$ > pid; while :; do sleep 0.2; done"
@@ -104,18 +105,16 @@ def test_a_second_signal_stops_at_once_and_the_log_tells_what_is_in_doubt(lab: L
 def test_a_second_signal_stops_at_once_while_the_disk_is_busy_with_the_first(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "disk").mkdir()
-    (tmp_path / "disk/sitecustomize.py").write_text(SLOW_DISK)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "disk"), prepend=os.pathsep)
+    disk = preload(monkeypatch, tmp_path / "disk", SLOW_DISK)
     server = lab.add_node("master")
     started = lab.start(stage(1, action("master", "m::c", run(STUBBORN))))
     begun(server.home)
-    (tmp_path / "disk/busy").touch()
+    (disk / "busy").touch()
     os.kill(started.pid, signal.SIGINT)
     lab.wait_for(started, "task.cancelling")
     os.kill(started.pid, signal.SIGINT)
     lab.wait_for(started, "task.finished")
-    (tmp_path / "disk/busy").unlink()
+    (disk / "busy").unlink()
     result = lab.result(started)
     assert (result.exit_code, len(result.of("task.cancelling"))) == (6, 1)
     assert result.end["in_doubt"] == ["1.1"]

@@ -12,6 +12,7 @@ import pytest
 from dtk.state.lock import acquire
 from dtk.state.workspace import Workspace
 from tests.support.command_line import Dtk
+from tests.support.preload import preload
 
 WATCH = """
 import json, pathlib, subprocess, sys
@@ -54,12 +55,8 @@ class Watch:
 
 @pytest.fixture
 def watch(dtk: Dtk, module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watch:
-    folder = tmp_path / "watch"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(WATCH)
     dtk.run("stage", "acme:ring/cluster", "r1")
-    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=":")
-    return Watch(folder)
+    return Watch(preload(monkeypatch, tmp_path / "watch", WATCH))
 
 
 def test_a_task_s_only_worker_starts_before_its_command_is_loaded(dtk: Dtk, watch: Watch) -> None:

@@ -14,6 +14,7 @@ from dtk.service.holding import holding
 from dtk.state.lock import ServiceLock, acquire, this_process
 from dtk.state.workspace import Workspace
 from tests.support.command_line import Dtk
+from tests.support.preload import preload
 
 pytestmark = pytest.mark.usefixtures("module")
 SERVICE = "app1"
@@ -79,10 +80,8 @@ def test_a_task_that_goes_on_refuses_at_once(workspace: Workspace, clock: Clock)
 
 
 def test_a_service_is_gone_when_its_destroy_returns(dtk: Dtk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "slow").mkdir()
-    (tmp_path / "slow/sitecustomize.py").write_text(SLOW)
     dtk.run("deploy", "acme:ring/cluster", SERVICE, "--set", "slaves/cardinality=1")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "slow"), prepend=":")
+    preload(monkeypatch, tmp_path / "slow", SLOW)
     dtk.run("delete-and-destroy", SERVICE, "--yes")
     assert not (dtk.root / "services" / SERVICE).exists()
     dtk.run("stage", "acme:ring/cluster", SERVICE)

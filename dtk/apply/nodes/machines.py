@@ -192,11 +192,13 @@ class MachineBatch:
                 gevent.spawn(self._call)
 
     def _call(self) -> None:
-        missing: BaseException = StepStopped()
+        missing: BaseException = DtkError("the target did not report the status of the node")
+        kind = self._steps[0].type
         try:
-            if not self._context.stopping.reason:
-                self._call_provider(self._steps[0].type)
-                missing = DtkError("the target did not report the status of the node")
+            self._check_goes_on()
+            self._prepare(kind)
+            self._check_goes_on()
+            self._call_provider(kind)
         except (Exception, StepStopped) as error:
             missing = error
         # End also the nodes that the provider did not report: their steps would wait forever.
@@ -204,12 +206,18 @@ class MachineBatch:
             if not result.ready():
                 result.set_exception(missing)
 
-    def _call_provider(self, kind: StepType) -> None:
-        provider, identity = self._context.provider, self._context.identity
-        provider.check(identity, [record_of(node, known) for node, known in self._context.store.state.nodes.items()])
+    def _prepare(self, kind: StepType) -> None:
+        """Do what must precede the target's changing call: it may wait for the target, the disk and the store."""
+        known = self._context.store.state.nodes
+        self._context.provider.check(self._context.identity, [record_of(node, one) for node, one in known.items()])
         if kind == "create_node":
             self._note_intent()
-            self._check_goes_on()
+        elif kind in ENDING_STEPS:
+            self._context.await_commit()
+
+    def _call_provider(self, kind: StepType) -> None:
+        provider, identity = self._context.provider, self._context.identity
+        if kind == "create_node":
             known = self._context.store.state.nodes
             requests = [
                 NodeRequest(step.node, dict(step.node_attributes), dict(known[step.node].attributes))
@@ -217,9 +225,6 @@ class MachineBatch:
             ]
             provider.create(identity, requests, self._report, self._record)
             return
-        if kind in ENDING_STEPS:
-            self._context.await_commit()
-        self._check_goes_on()
         state = self._context.store.state
         if kind in _MEMBERSHIP:
             call_for = register if kind == "register_node" else deregister
@@ -251,7 +256,7 @@ class MachineBatch:
         call(identity, records, self._report)
 
     def _check_goes_on(self) -> None:
-        """Raise ``StepStopped`` if the task began to stop during one of the waits before the target's changing call."""
+        """Raise ``StepStopped`` if the task is stopping."""
         if self._context.stopping.reason:
             raise StepStopped
 
